@@ -1,0 +1,141 @@
+// Package config reads what the users wrote: pipeline.yaml, strictly, and env/*.env.
+//
+// It stands at the bottom of the import graph beside the engine, and holds plain data. Every value has a default, so
+// that pipeline.yaml is optional; the repository's own commented pipeline.yaml names every key, and a test keeps
+// it complete.
+package config
+
+import "time"
+
+// Project is everything that the stages know of the repository that they judge. Paths are slash-separated and
+// relative to Root.
+type Project struct {
+	Root string `yaml:"-"` // absolute; the directory of pipeline.yaml
+
+	Version      int                    `yaml:"version"`
+	Name         string                 `yaml:"name"`
+	Source       []string               `yaml:"source"`
+	Tests        Tests                  `yaml:"tests"`
+	Python       Python                 `yaml:"python"`
+	Postgres     Postgres               `yaml:"postgres"`
+	Run          Run                    `yaml:"run"`
+	Quality      Quality                `yaml:"quality"`
+	Security     Security               `yaml:"security"`
+	Unit         Unit                   `yaml:"unit"`
+	Environments map[string]Environment `yaml:"environments"`
+}
+
+// Tests names the roots of the test suites.
+type Tests struct {
+	Unit        []string `yaml:"unit"`
+	Integration []string `yaml:"integration"`
+	Benchmark   []string `yaml:"benchmark"`
+}
+
+// Python says how the project's environment is made.
+type Python struct {
+	Version      string `yaml:"version"`      // "3.11"
+	Requirements string `yaml:"requirements"` // hash-pinned: the environment that tools and tests run in
+	Directory    string `yaml:"directory"`    // ".venv"
+	// Apart are environments whose pins conflict with the first one's, by name.
+	Apart map[string]Environ `yaml:"apart"`
+}
+
+// Environ is one Python environment apart.
+type Environ struct {
+	Requirements string `yaml:"requirements"`
+	Directory    string `yaml:"directory"`
+}
+
+// Postgres says what database server tests get.
+type Postgres struct {
+	Version string `yaml:"version"` // "15": the major version that an own server must have
+}
+
+// Run holds limits of the whole run.
+type Run struct {
+	Jobs    int                 `yaml:"jobs"` // 0: one per core
+	Timeout Duration            `yaml:"timeout"`
+	Budgets map[string]Duration `yaml:"budgets"` // by stage: the time that each of its steps may take at the most
+}
+
+// Quality configures the stage of that name.
+type Quality struct {
+	Paths  []string `yaml:"paths"` // black, isort, flake8
+	Pylint Pylint   `yaml:"pylint"`
+}
+
+// Pylint has its own paths and threshold.
+type Pylint struct {
+	Paths        []string `yaml:"paths"`
+	MinimumScore float64  `yaml:"minimum_score"`
+	Jobs         int      `yaml:"jobs"` // the score differs with it, so it is fixed
+}
+
+// Security configures the stage of that name.
+type Security struct {
+	Bandit  Bandit  `yaml:"bandit"`
+	Safety  Safety  `yaml:"safety"`
+	Secrets Secrets `yaml:"secrets"`
+	Allow   []Allow `yaml:"allow"`
+}
+
+// Bandit judges the source.
+type Bandit struct {
+	Paths      []string `yaml:"paths"`
+	Severity   string   `yaml:"severity"`   // low, medium, high: findings at or above it fail
+	Confidence string   `yaml:"confidence"` // low, medium, high: findings below it are not reported
+}
+
+// Safety judges the locked requirements of the system.
+type Safety struct {
+	Requirements []string `yaml:"requirements"`
+	// Database is a local advisory database, a directory, used when the online one can't be reached. The variable
+	// named in DatabaseVariable takes precedence.
+	Database         string   `yaml:"database"`
+	DatabaseVariable string   `yaml:"database_variable"`
+	WarnAge          Duration `yaml:"warn_age"`
+}
+
+// Secrets configures the secret scan.
+type Secrets struct {
+	History bool `yaml:"history"` // scan every commit, not only the tree
+}
+
+// Allow lets one finding of the security stage through, for a stated reason and until a date.
+type Allow struct {
+	Tool    string `yaml:"tool"`    // bandit, safety, secrets
+	Rule    string `yaml:"rule"`    // the tool's identifier
+	Path    string `yaml:"path"`    // optional: only in this file
+	Package string `yaml:"package"` // optional: only in this package
+	Reason  string `yaml:"reason"`  // required
+	Expires string `yaml:"expires"` // required, YYYY-MM-DD: on that day it no longer counts
+	Line    int    `yaml:"-"`       // in pipeline.yaml
+}
+
+// Unit configures the stage of that name.
+type Unit struct {
+	Coverage    Coverage `yaml:"coverage"`
+	Workers     int      `yaml:"workers"` // 0: one per core
+	Slowest     int      `yaml:"slowest"` // how many are shown
+	LeastCover  int      `yaml:"least_covered"`
+	TestTimeout Duration `yaml:"test_timeout"`
+}
+
+// Coverage is the floor that the unit tests must reach.
+type Coverage struct {
+	Source  []string `yaml:"source"`
+	Minimum float64  `yaml:"minimum"` // per cent of lines and branches together
+}
+
+// Environment is a deploy target, whose values are in env/<name>.env.
+type Environment struct {
+	Required []string `yaml:"required"` // names that must have a value
+	Secrets  []string `yaml:"secrets"`  // names whose values come from the process environment only, and are masked
+}
+
+// Duration is a time.Duration written as in Go: 90s, 10m, 720h.
+type Duration time.Duration
+
+// Std returns the duration as the standard library's type.
+func (d Duration) Std() time.Duration { return time.Duration(d) }

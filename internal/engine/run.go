@@ -1,0 +1,49 @@
+package engine
+
+import "time"
+
+// A Run is the whole record of one start of the pipeline: what the reports are made from.
+type Run struct {
+	ID       string // sorts by time: 20261123-142501-3f9c
+	Target   string // "check", "quality:black"
+	Root     string
+	Dir      string // the run directory, absolute
+	Started  time.Time
+	Duration time.Duration
+	Status   Status
+	ExitCode int
+	Stages   []StageResult
+	Commit   string // empty outside of a git work tree
+	Branch   string
+	Dirty    bool
+	Limit    int // slots of the scheduler
+	// Interrupted and DeadlineExceeded say why a run ended early.
+	Interrupted      bool
+	DeadlineExceeded bool
+}
+
+// A StageResult sums up the steps of one stage.
+type StageResult struct {
+	Name     string
+	Status   Status
+	Cached   bool
+	Duration time.Duration // from the first step's start to the last one's end
+	Steps    []StepResult
+}
+
+// A StepResult says what became of one step.
+type StepResult struct {
+	Stage       string
+	Name        string
+	Judges      string
+	Status      Status
+	Cached      bool
+	Reason      string // why it was skipped, or why it could not be judged
+	Started     time.Time
+	Duration    time.Duration
+	Judgement   Judgement
+	CommandLine string // as a person could type it; empty for a Func
+	Log         string // relative to the run directory; empty if nothing was written
+	Rerun       string
+	Fix         string
+}
