@@ -1,0 +1,1 @@
+"""What watches the models in service; numpy only, since it runs inside the API."""
