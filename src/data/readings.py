@@ -1,0 +1,106 @@
+"""What a reading is: its columns, their units and what is plausible.
+
+``data/schemas/readings.yaml`` declares the same to the data stage; a test keeps the two equal.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+STATUSES = ("ok", "estimated", "fault")
+METER_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}"
+#: Start of the interval; anything outside is a typing error.
+FIRST_DATE = pd.Timestamp("1970-01-01", tz="UTC")
+LAST_DATE = pd.Timestamp("2100-01-01", tz="UTC")
+
+
+class ReadingError(ValueError):
+    """A file or frame of readings that can't be used; says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number of a reading: its unit and the closed range of plausible values."""
+
+    unit: str
+    minimum: float
+    maximum: float
+
+
+#: A meter may be a household or the feeder of a whole state, hence the wide ranges of energy.
+MEASUREMENTS = {
+    "units": Measurement("kWh", 0.0, 10_000_000.0),
+    "voltage": Measurement("V", 0.0, 1_000.0),
+    "temperature": Measurement("°C", -60.0, 70.0),
+    "power_factor": Measurement("1", 0.0, 1.0),
+    "load_kw": Measurement("kW", 0.0, 20_000_000.0),
+    "frequency_hz": Measurement("Hz", 40.0, 70.0),
+}
+PHASES = (1, 2, 3)
+KEY = ["meter_id", "reading_date"]
+COLUMNS = [*KEY, *MEASUREMENTS, "phase", "status"]
+
+
+def require_columns(frame: pd.DataFrame, columns: list[str]) -> None:
+    """Raise ReadingError naming the columns that ``frame`` lacks."""
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise ReadingError(f"readings lack the columns {', '.join(missing)}: expected {COLUMNS}")
+
+
+def require_zone(frame: pd.DataFrame) -> None:
+    """Raise ReadingError unless reading_date knows its time zone."""
+    if not isinstance(frame["reading_date"].dtype, pd.DatetimeTZDtype):
+        raise ReadingError(
+            f"reading_date is {frame['reading_date'].dtype}, without a time zone: "
+            "use Series.dt.tz_localize with the zone of the meters"
+        )
+
+
+def range_problems(frame: pd.DataFrame) -> pd.Series:
+    """Return, per row, why a value is not plausible ("" where all are), missing values aside."""
+    reasons = pd.Series("", index=frame.index, dtype=object)
+    for name, limits in MEASUREMENTS.items():
+        values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        outside = ~np.isnan(values) & ~((values >= limits.minimum) & (values <= limits.maximum))
+        text = f"{name} is outside {limits.minimum:g} to {limits.maximum:g} {limits.unit}"
+        reasons[outside & (reasons == "").to_numpy()] = text
+    checks = {
+        f"meter_id is missing or not of the form {METER_ID_PATTERN}": ~frame["meter_id"]
+        .astype("string")
+        .str.fullmatch(METER_ID_PATTERN)
+        .fillna(False)
+        .astype(bool),
+        "reading_date is missing": frame["reading_date"].isna(),
+        "reading_date is outside 1970 to 2100": (frame["reading_date"] < FIRST_DATE)
+        | (frame["reading_date"] >= LAST_DATE),
+        "phase is none of 1, 2, 3": frame["phase"].notna() & ~frame["phase"].isin(PHASES),
+        "status is none of " + ", ".join(STATUSES): frame["status"].notna()
+        & ~frame["status"].isin(STATUSES),
+    }
+    for text, found in checks.items():
+        reasons[found.to_numpy(dtype=bool) & (reasons == "").to_numpy()] = text
+    return reasons
+
+
+def validate_readings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ``frame`` itself when it is a valid reading frame, else raise ReadingError.
+
+    Valid: all of ``COLUMNS``, a time zone, plausible values, unique and sorted by ``KEY``.
+    """
+    require_columns(frame, COLUMNS)
+    require_zone(frame)
+    reasons = range_problems(frame)
+    bad = np.flatnonzero((reasons != "").to_numpy())
+    if bad.size:
+        raise ReadingError(f"row {bad[0]} ({bad.size} such rows): {reasons.iloc[bad[0]]}")
+    duplicates = np.flatnonzero(frame.duplicated(KEY).to_numpy())
+    if duplicates.size:
+        row = frame.iloc[duplicates[0]]
+        raise ReadingError(
+            f"row {duplicates[0]}: second reading of {row.meter_id} at {row.reading_date}: drop one"
+        )
+    if not frame[KEY].equals(frame[KEY].sort_values(KEY, ignore_index=True).set_axis(frame.index)):
+        raise ReadingError("readings are not sorted: use sort_values(['meter_id', 'reading_date'])")
+    return frame
