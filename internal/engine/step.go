@@ -97,8 +97,16 @@ type Invocation struct {
 	Args    []string // without the program
 	Dir     string   // absolute
 	Env     []string // the whole environment, KEY=value
+	// User, if set, is whom the program runs as. Only root can say so; it is for servers that refuse root.
+	User *User
 	// Line, if set, gets each line of output as it comes, without its line end; calls do not overlap.
 	Line func(line string)
+}
+
+// A User is an account of the machine, by number, with no group but its own.
+type User struct {
+	UID uint32
+	GID uint32
 }
 
 // A Runner starts programs: the one place of this repository that does. An exit code other than zero is no error;
