@@ -1,0 +1,189 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// validator collects what is impossible in a project whose types are right.
+type validator struct {
+	project  *Project
+	places   map[string]position
+	problems Problems
+}
+
+// validate checks values against each other and against the file system.
+func validate(p *Project, places map[string]position) Problems {
+	v := &validator{project: p, places: places}
+	if p.Version != SchemaVersion {
+		v.report("version", fmt.Sprintf("version is %d", p.Version), fmt.Sprintf("this program reads version %d", SchemaVersion))
+	}
+	v.paths()
+	v.limits()
+	v.security()
+	v.environments()
+	slices.SortStableFunc(v.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	return v.problems
+}
+
+// report notes a problem at the value of that path, or else at the nearest key above it.
+func (v *validator) report(path, message, remedy string) {
+	pos, ok := v.places[path]
+	for at := path; !ok && at != ""; pos, ok = v.places[at] {
+		cut := max(strings.LastIndexByte(at, '.'), strings.LastIndexByte(at, '['), 0)
+		at = at[:cut]
+	}
+	v.problems = append(v.problems, Problem{
+		File: FileName, Line: pos.line, Column: pos.column, Message: message, Remedy: remedy,
+	})
+}
+
+func (v *validator) paths() {
+	p := v.project
+	lists := []struct {
+		key   string
+		paths []string
+	}{
+		{"source", p.Source},
+		{"tests.unit", p.Tests.Unit},
+		{"tests.integration", p.Tests.Integration},
+		{"tests.benchmark", p.Tests.Benchmark},
+		{"quality.paths", p.Quality.Paths},
+		{"quality.pylint.paths", p.Quality.Pylint.Paths},
+		{"security.bandit.paths", p.Security.Bandit.Paths},
+		{"security.safety.requirements", p.Security.Safety.Requirements},
+		{"unit.coverage.source", p.Unit.Coverage.Source},
+	}
+	for _, list := range lists {
+		for i, path := range list.paths {
+			v.path(fmt.Sprintf("%s[%d]", list.key, i), path, true)
+		}
+	}
+	v.path("python.requirements", p.Python.Requirements, true)
+	v.path("python.directory", p.Python.Directory, false)
+	for _, name := range slices.Sorted(maps.Keys(p.Python.Apart)) {
+		v.path("python.apart."+name+".requirements", p.Python.Apart[name].Requirements, true)
+		v.path("python.apart."+name+".directory", p.Python.Apart[name].Directory, false)
+	}
+}
+
+// path refuses what is absolute, leads out of the root, looks like an option, or does not exist though it must.
+// Only what the file names must exist: a default that is missing is for the stage that needs it to report.
+func (v *validator) path(key, path string, mustExist bool) {
+	switch {
+	case path == "":
+		v.report(key, key+" is empty", "name a path relative to "+FileName)
+	case !filepath.IsLocal(filepath.FromSlash(path)):
+		v.report(key, fmt.Sprintf("%s is %q, outside of the project", key, path), "name a path relative to "+FileName+", without `..`")
+	case strings.HasPrefix(path, "-"):
+		v.report(key, fmt.Sprintf("%s is %q, which a tool would take for an option", key, path), "write ./"+path)
+	case mustExist && v.written(key):
+		if _, err := os.Stat(filepath.Join(v.project.Root, filepath.FromSlash(path))); err != nil {
+			v.report(key, fmt.Sprintf("%s is %q: %s", key, path, reason(err)), "make it, or name another path")
+		}
+	}
+}
+
+// written reports whether the file itself gives the value, as opposed to a default.
+func (v *validator) written(key string) bool {
+	_, ok := v.places[key]
+	return ok
+}
+
+func (v *validator) limits() {
+	p := v.project
+	v.within("run.jobs", float64(p.Run.Jobs), 0, 1024, "0 means one per core")
+	v.within("quality.pylint.jobs", float64(p.Quality.Pylint.Jobs), 1, 64, "it is fixed, since pylint's score differs with it")
+	v.threshold("quality.pylint.minimum_score", p.Quality.Pylint.MinimumScore, 10)
+	v.threshold("unit.coverage.minimum", p.Unit.Coverage.Minimum, 100)
+	v.within("unit.workers", float64(p.Unit.Workers), 0, 1024, "0 means one per core")
+	v.within("unit.slowest", float64(p.Unit.Slowest), 0, 1000, "")
+	v.within("unit.least_covered", float64(p.Unit.LeastCover), 0, 1000, "")
+	v.positive("unit.test_timeout", p.Unit.TestTimeout)
+	v.positive("run.timeout", p.Run.Timeout)
+	v.positive("security.safety.warn_age", p.Security.Safety.WarnAge)
+	stages := StageNames()
+	for _, name := range slices.Sorted(maps.Keys(p.Run.Budgets)) {
+		key := "run.budgets." + name
+		if !slices.Contains(stages, name) {
+			v.report(key, fmt.Sprintf("run.budgets names the stage %q, which there is not", name), suggest(name, stages))
+			continue
+		}
+		v.positive(key, p.Run.Budgets[name])
+	}
+}
+
+// threshold must leave the gate able to fail and able to pass.
+func (v *validator) threshold(key string, value, top float64) {
+	if math.IsNaN(value) || value <= 0 || value > top {
+		v.report(key, fmt.Sprintf("%s is %v, a threshold that nothing can miss or nothing can meet", key, value),
+			fmt.Sprintf("choose more than 0 and at most %v", top))
+	}
+}
+
+func (v *validator) within(key string, value, least, most float64, why string) {
+	if value < least || value > most {
+		remedy := fmt.Sprintf("choose %v to %v", least, most)
+		if why != "" {
+			remedy += "; " + why
+		}
+		v.report(key, fmt.Sprintf("%s is %v", key, value), remedy)
+	}
+}
+
+func (v *validator) positive(key string, d Duration) {
+	if d <= 0 {
+		v.report(key, fmt.Sprintf("%s is %s", key, d.Std()), "choose a time above zero, such as 10m")
+	}
+}
+
+func (v *validator) security() {
+	levels := []string{"low", "medium", "high"}
+	v.oneOf("security.bandit.severity", v.project.Security.Bandit.Severity, levels)
+	v.oneOf("security.bandit.confidence", v.project.Security.Bandit.Confidence, levels)
+	for i, allow := range v.project.Security.Allow {
+		key := fmt.Sprintf("security.allow[%d]", i)
+		v.oneOf(key+".tool", allow.Tool, []string{"bandit", "safety", "secrets"})
+		if strings.TrimSpace(allow.Rule) == "" {
+			v.report(key, key+" has no rule", "name the one finding that it allows")
+		}
+		if strings.TrimSpace(allow.Reason) == "" {
+			v.report(key, key+" has no reason", "say why the finding may stay")
+		}
+		if _, err := time.Parse(time.DateOnly, allow.Expires); err != nil {
+			v.report(key+".expires", fmt.Sprintf("%s.expires is %q, not a date", key, allow.Expires), "write it as \"2027-01-31\", in quotes")
+		}
+	}
+}
+
+func (v *validator) environments() {
+	for _, name := range slices.Sorted(maps.Keys(v.project.Environments)) {
+		key := "environments." + name
+		if !validEnvironmentName(name) {
+			v.report(key, fmt.Sprintf("%q is no name for an environment", name), "use lower-case letters, digits and hyphens")
+		}
+		environment := v.project.Environments[name]
+		for i, variable := range slices.Concat(environment.Required, environment.Secrets) {
+			list, at := ".required", i
+			if i >= len(environment.Required) {
+				list, at = ".secrets", i-len(environment.Required)
+			}
+			if !validVariable(variable) {
+				v.report(fmt.Sprintf("%s%s[%d]", key, list, at), fmt.Sprintf("%q is no name for a variable", variable), "use capital letters, digits and underscores")
+			}
+		}
+	}
+}
+
+func (v *validator) oneOf(key, value string, valid []string) {
+	if !slices.Contains(valid, value) {
+		v.report(key, fmt.Sprintf("%s is %q", key, value), suggest(value, valid))
+	}
+}
