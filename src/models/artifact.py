@@ -129,7 +129,7 @@ class ModelArtifact:
             )
         if meta.kind not in OUTPUT_COLUMNS:
             raise ModelError(f"load model {meta.name}: unknown kind {meta.kind!r}: train it again")
-        session = _session(self.model, meta.name)
+        session = open_session(self.model, meta.name)
         _check_shapes(session, meta)
         return session
 
@@ -183,7 +183,8 @@ def checksum(model: bytes) -> str:
     return hashlib.sha256(model).hexdigest()
 
 
-def _session(model: bytes, name: str) -> ort.InferenceSession:
+def open_session(model: bytes, name: str) -> ort.InferenceSession:
+    """A single-threaded session over an ONNX graph; ModelError when it is none."""
     options = ort.SessionOptions()
     # One request is microseconds of work: a thread pool would cost more than it saves.
     options.intra_op_num_threads = 1
