@@ -71,7 +71,9 @@ def create_features(
     count = len(frame)
     previous = np.full(count, -1, dtype=np.int64)
     lags = {"units_lag_day": previous.copy(), "units_lag_week": previous.copy()}
-    columns = {name: np.full(count, np.nan) for name in ft.FEATURES}
+    # One row of the block per feature: filled in place, and the frame's own storage in the end.
+    block = np.full((len(ft.FEATURES), count), np.nan)
+    columns = dict(zip(ft.FEATURES, block))
     units = _finite(frame["units"])
 
     for meter in _meters(codes, times, interval):
@@ -91,18 +93,26 @@ def create_features(
                 lags[lag][rows] = _exact(moments, first, window, meter.start)
 
     for name in ft.MEASUREMENTS:
-        columns[name] = _take(_finite(frame[name]), previous)
-    columns["units_lag_1"] = _take(units, previous)
+        columns[name][:] = _take(_finite(frame[name]), previous)
+    columns["units_lag_1"][:] = _take(units, previous)
     for name, index in lags.items():
-        columns[name] = _take(units, index)
-    columns["hour"] = frame["reading_date"].dt.hour.to_numpy(np.float64)
-    columns["day_of_week"] = frame["reading_date"].dt.dayofweek.to_numpy(np.float64)
-    columns["is_weekend"] = ft.is_weekend(columns["day_of_week"])
-    columns["voltage_flag"] = ft.voltage_flag(columns["voltage"])
-    columns["pf_issue"] = ft.pf_issue(columns["power_factor"])
-    columns["high_temp"] = ft.high_temp(columns["temperature"])
-    columns["load_intensity"] = ft.load_intensity(columns["units_lag_1"], columns["load_kw"])
-    return pd.concat([frame[KEY], pd.DataFrame(columns)], axis=1)
+        columns[name][:] = _take(units, index)
+    _derive(columns, frame["reading_date"])
+    made = pd.DataFrame(block.T, columns=list(ft.FEATURES), copy=False)
+    for position, name in enumerate(KEY):
+        made.insert(position, name, frame[name])
+    return made
+
+
+def _derive(columns: dict[str, ft.Floats], dates: pd.Series) -> None:
+    """Fill the calendar of the interval itself, and what follows from the measurements."""
+    columns["hour"][:] = dates.dt.hour
+    columns["day_of_week"][:] = dates.dt.dayofweek
+    columns["is_weekend"][:] = ft.is_weekend(columns["day_of_week"])
+    columns["voltage_flag"][:] = ft.voltage_flag(columns["voltage"])
+    columns["pf_issue"][:] = ft.pf_issue(columns["power_factor"])
+    columns["high_temp"][:] = ft.high_temp(columns["temperature"])
+    columns["load_intensity"][:] = ft.load_intensity(columns["units_lag_1"], columns["load_kw"])
 
 
 def next_features(readings: pd.DataFrame, *, interval: pd.Timedelta | None = None) -> pd.DataFrame:
@@ -242,7 +252,7 @@ def cut_off(frame: pd.DataFrame, test_fraction: float) -> pd.Timestamp:
     position = round(len(dates) * (1 - test_fraction))
     if position >= len(dates) or dates.iloc[0] == dates.iloc[position]:
         raise ReadingError(f"{len(dates)} rows are too few to split by time: give more readings")
-    return dates.iloc[position]
+    return pd.Timestamp(dates.iloc[position])
 
 
 def time_split(

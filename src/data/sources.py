@@ -34,7 +34,8 @@ class RawColumns:
     def text(self, name: str) -> pd.Series:
         """Return a column with its missing marks as NaN."""
         column = self._text[name]
-        return column.mask(column.isin(MISSING))
+        present: pd.Series = column.mask(column.isin(MISSING))
+        return present
 
     def number(self, name: str) -> pd.Series:
         """Return a column as float64; rows with anything but a decimal number are rejected."""
@@ -106,7 +107,8 @@ def _household(raw: RawColumns, source: Source) -> dict[str, pd.Series | str]:
     label = raw.text("Date").str.cat(raw.text("Time"), sep=" ")
     local = raw.date(label, "%d/%m/%Y %H:%M:%S", "Date and Time are not of the form d/m/Y H:M:S")
     active = raw.number("Global_active_power")
-    apparent = np.hypot(active, raw.number("Global_reactive_power"))
+    reactive = raw.number("Global_reactive_power")
+    apparent = (active**2 + reactive**2) ** 0.5
     return {
         "meter_id": "household",
         "reading_date": raw.localize(local, source.zone),
