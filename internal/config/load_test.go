@@ -221,6 +221,7 @@ func missingKeys(tree any, t reflect.Type, path string) []string {
 				missing = append(missing, missingKeys(value, t.Elem(), path+"[]")...)
 			}
 		}
+	default:
 	}
 	return missing
 }

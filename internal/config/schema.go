@@ -129,6 +129,8 @@ func (c *checker) checkScalar(node ast.Node, t reflect.Type, path string) {
 			ok = true
 		}
 		want, remedy = "a number", "write it without quotes: 80 or 7.5"
+	default: // no key of Project has another type
+		want, remedy = "readable", "report this as an error of the pipeline"
 	}
 	if !ok {
 		c.report(node, fmt.Sprintf("%s is %s, not %s", path, kindOf(node), want), remedy)
