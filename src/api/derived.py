@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from pydantic import JsonValue
 
 from data import features
-
-LAST_DAY_OF_WEEK = 6
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ DERIVED: Mapping[str, Derived] = {
 }
 
 
-def agreement_schema() -> list[dict[str, Any]]:
+def agreement_schema() -> list[JsonValue]:
     """Return the JSON Schema (an ``allOf`` list) by which derived fields agree with their source.
 
     So a client can check a request completely before sending it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -35,10 +35,8 @@ def _short(location: tuple[int | str, ...]) -> list[int | str]:
 
 async def http_error(_request: Request, error: Exception) -> Response:
     """Turn an ``HTTPException`` into the one error shape, keeping its headers."""
-    assert isinstance(error, HTTPException)  # nosec B101 - narrows the type for the checker
-    return JSONResponse(
-        {"detail": error.detail}, status_code=error.status_code, headers=error.headers
-    )
+    refusal = cast(HTTPException, error)
+    return JSONResponse({"detail": refusal.detail}, refusal.status_code, headers=refusal.headers)
 
 
 async def internal_error(_request: Request, _error: Exception) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
@@ -36,8 +36,7 @@ class JsonRoute(APIRoute):
         """Return the handler that FastAPI wraps into an ASGI application."""
         if self.body_field is None:
             return super().get_route_handler()
-        accepted = self.body_field.field_info.annotation
-        assert isinstance(accepted, type) and issubclass(accepted, BaseModel)  # nosec B101 - typing
+        accepted = cast(type[BaseModel], self.body_field.field_info.annotation)
         validate = accepted.__pydantic_validator__.validate_json
         endpoint = self.endpoint
 

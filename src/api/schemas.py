@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from api.derived import DERIVED, agreement_schema
@@ -14,7 +22,7 @@ MAX_BATCH = 1000
 MAX_UNITS = 10_000_000
 MAX_INTENSITY = 1_000_000_000_000
 
-EXAMPLE: dict[str, float] = {
+EXAMPLE: dict[str, JsonValue] = {
     "voltage": 220.5,
     "temperature": 25.0,
     "power_factor": 0.95,
@@ -29,7 +37,14 @@ EXAMPLE: dict[str, float] = {
     "load_intensity": 10.5,
 }
 
-Flag = Annotated[int, Field(ge=0, le=1)]
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# JSON knows one kind of number, and to JSON Schema 12.0 is an integer; "12" and true are not.
+Whole = Annotated[int, BeforeValidator(_whole)]
+Flag = Annotated[Whole, Field(ge=0, le=1)]
 Lag = Annotated[float, Field(ge=0, le=MAX_UNITS)]
 
 
@@ -79,10 +94,10 @@ class MeterFeatures(BaseModel):
     frequency_hz: float = Field(
         ge=40, le=70, description="Mains frequency in Hz.", json_schema_extra={"x-unit": "Hz"}
     )
-    hour: int = Field(ge=0, le=23, description="Local hour at the start of the interval.")
-    day_of_week: int = Field(ge=0, le=6, description="Local day of the week: 0 is Monday.")
+    hour: Whole = Field(ge=0, le=23, description="Local hour at the start of the interval.")
+    day_of_week: Whole = Field(ge=0, le=6, description="Local day of the week: 0 is Monday.")
     is_weekend: Flag = Field(description="1 if day_of_week is 5 or 6, else 0.")
-    voltage_flag: int = Field(
+    voltage_flag: Whole = Field(
         ge=0, le=2, description="0 low (below 180 V), 1 normal, 2 high (above 250 V)."
     )
     pf_issue: Flag = Field(description="1 if power_factor is below 0.85, else 0.")
