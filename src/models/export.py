@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from skl2onnx import to_onnx
-from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
+from skl2onnx import to_onnx  # type: ignore[import-untyped]  # no types
+from skl2onnx.helpers.onnx_helper import (
+    select_model_inputs_outputs,  # type: ignore[import-untyped]  # no types
+)
 
 from data.features import FEATURES
 from models.artifact import CLASSIFICATION, REGRESSION, ModelError, open_session

@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.compose import ColumnTransformer  # type: ignore[import-untyped]  # no types
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,  # type: ignore[import-untyped]  # no types
+)
+from sklearn.impute import SimpleImputer  # type: ignore[import-untyped]  # no types
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # no types
+from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]  # no types
+from sklearn.preprocessing import (  # type: ignore[import-untyped]  # no types
+    OneHotEncoder,
+    StandardScaler,
+)
 
 from data.features import FEATURES, OPTIONAL
 
@@ -74,9 +79,7 @@ def fit_classification(matrix: Matrix, high: Flags) -> Any:
     encoder = OneHotEncoder(categories=slots, handle_unknown="ignore", sparse_output=False)
     scaler = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     columns = ColumnTransformer([("calendar", encoder, calendar), ("numbers", scaler, numbers)])
-    model = make_pipeline(
-        columns, LogisticRegression(**CLASSIFICATION_PARAMS, random_state=SEED)
-    )
+    model = make_pipeline(columns, LogisticRegression(**CLASSIFICATION_PARAMS, random_state=SEED))
     return model.fit(doubled(matrix), np.tile(high, 2))
 
 
@@ -86,7 +89,9 @@ def high_thresholds(meters: pd.Series, target: Floats) -> dict[str, float]:
     return {str(meter): float(value) for meter, value in quantiles.items()}
 
 
-def is_high(meters: pd.Series, target: Floats, thresholds: Mapping[str, float]) -> tuple[Flags, Flags]:
+def is_high(
+    meters: pd.Series, target: Floats, thresholds: Mapping[str, float]
+) -> tuple[Flags, Flags]:
     """Which rows are high, and which have a threshold at all (their meter was in training).
 
     Both have shape (n,); a row of an unknown meter is not high.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score  # type: ignore[import-untyped]  # no types
 
 # The figure by which models are compared; lower is better for both.
 REGRESSION_SCORE = "mae"

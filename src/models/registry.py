@@ -86,8 +86,8 @@ class Registry:
         """Where the registry is, without credentials."""
         return redact(self._uri, self._uri)
 
-    def log_run(self, record: RunRecord, artifact: ModelArtifact) -> str:
-        """Log a finished run with its model files; returns the run's id."""
+    def log_run(self, record: RunRecord, artifact: ModelArtifact) -> tuple[str, str]:
+        """Log a finished run with its model files; returns the run's id and the files' URI."""
         return self._call("log run", lambda: self._log_run(record, artifact))
 
     def register(self, name: str, run_id: str, tags: Mapping[str, str]) -> int:
@@ -150,7 +150,7 @@ class Registry:
         version = self._client.get_model_version(name, str(aliases[0][CHAMPION]))
         return int(version.version), str(version.run_id)
 
-    def _log_run(self, record: RunRecord, artifact: ModelArtifact) -> str:
+    def _log_run(self, record: RunRecord, artifact: ModelArtifact) -> tuple[str, str]:
         client = self._client
         run = client.create_run(
             self._experiment(record.experiment), run_name=record.name, tags=dict(record.tags)
@@ -168,7 +168,7 @@ class Registry:
             status = "FINISHED"
         finally:
             client.set_terminated(run_id, status)
-        return run_id
+        return run_id, f"{run.info.artifact_uri}/{ARTIFACT_PATH}"
 
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
