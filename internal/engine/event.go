@@ -7,7 +7,7 @@ type EventKind string
 
 // Kinds of events, in the order in which a run sends them.
 const (
-	EventRunStarted   EventKind = "run_started"   // Plan is set: every stage and step that will run
+	EventRunStarted   EventKind = "run_started"   // Plan: every stage and step that will run; Run: what is known by then
 	EventProvisioning EventKind = "provisioning"  // Text says what is being made; Step is the need
 	EventProvisioned  EventKind = "provisioned"   // Text says what was found or made
 	EventStepStarted  EventKind = "step_started"  // Expected may be set
@@ -43,7 +43,8 @@ type PlannedStage struct {
 
 // A Reporter renders a run. Calls do not overlap, and come in order. A reporter must not block for long: what it
 // writes to disk it writes at EventRunFinished. An error of a reporter is shown, and makes a passed run an error,
-// since a report that is missing would be taken for a run that never was.
+// since a report that is missing would be taken for a run that never was. Put those that write files first and those
+// that speak to a person last: at EventRunFinished a later one sees what went wrong with an earlier one.
 type Reporter interface {
 	Event(Event) error
 }

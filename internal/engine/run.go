@@ -20,6 +20,8 @@ type Run struct {
 	// Interrupted and DeadlineExceeded say why a run ended early.
 	Interrupted      bool
 	DeadlineExceeded bool
+	// Problems are errors of the run itself, such as a report that could not be written. Each makes it an error.
+	Problems []string
 }
 
 // A StageResult sums up the steps of one stage.

@@ -25,17 +25,22 @@ const (
 
 // A Step is the smallest thing that runs and is judged: one tool, or one function.
 type Step struct {
-	Name    string // lower case, unique in its stage: black, bandit, pytest
-	Judges  string // what it judges, a short phrase: "formatting"
+	Name   string // lower case, unique in its stage: black, bandit, pytest
+	Judges string // what it judges, a short phrase: "formatting"
+	// After names steps that must have passed before it starts, else it is skipped: "black" in its own stage,
+	// "unit:pytest" in another one, "unit" for all of a stage.
 	After   []string
-	Alone   bool // nothing runs beside it
-	Slots   int  // how many of the scheduler's slots it takes; 0 is 1
+	Alone   bool // nothing runs beside it, and it waits for all others
+	Slots   int  // how many of the scheduler's slots it takes; 0 is 1, more than there are is all of them
 	Timeout time.Duration
 	Needs   []Need
 	Inputs  []string // files and directories that it reads, relative to the root
-	FailAt  Severity // findings below it are shown only; the zero value fails on every finding
+	// FailAt is the severity from which on findings fail the step; those below are shown only. The zero value fails on
+	// every finding. A finding without a severity always fails: nobody said that it is harmless.
+	FailAt Severity
 	// Informational says that findings never fail the step, since a metric's threshold does (pylint's score).
 	Informational bool
+	HideFrames    bool   // the lines that it points at must not be shown: they hold secrets
 	Rerun         string // the command that runs just this step: "mage quality:black"
 	Fix           string // the command that mends what it finds, if there is one: "mage fix"
 	Skip          string // if not empty, the step does not run, and this is the reason that is printed
@@ -54,6 +59,8 @@ type Command struct {
 	// Reports names the files that the program writes, relative to the artifacts directory. The engine removes them
 	// before the start, so that no earlier run's report is ever read, and hands them to Parse. They are kept.
 	Reports map[string]string
+	// Progress, if set, reads a line of output and says how far the program is. It is pure.
+	Progress func(line string) (done, total int, ok bool)
 	// Parse turns output into a judgement. It is pure. An exit code is data here, not an error; an error means that
 	// the tool did not judge: it crashed, or its output is not what it should be.
 	Parse func(Output) (Judgement, error)
@@ -86,21 +93,25 @@ type Scope struct {
 	Artifacts string // absolute
 	Scratch   string // absolute
 	Env       map[string]string
-	Run       func(context.Context, Invocation) (Output, error) // the one runner
-	Progress  func(done, total int, what string)
-	Log       func(format string, args ...any)
+	// Run is the one runner. Where an invocation leaves Dir, Env or Line empty, it gets Root, Env and the step's log.
+	Run      func(context.Context, Invocation) (Output, error)
+	Progress func(done, total int, what string)
+	Log      func(format string, args ...any)
 }
 
 // An Invocation is one start of one program, with every placeholder replaced.
 type Invocation struct {
-	Program string   // absolute path
+	Program string   // absolute path, or a name that is looked up on Env's PATH
 	Args    []string // without the program
 	Dir     string   // absolute
 	Env     []string // the whole environment, KEY=value
 	// User, if set, is whom the program runs as. Only root can say so; it is for servers that refuse root.
 	User *User
-	// Line, if set, gets each line of output as it comes, without its line end; calls do not overlap.
+	// Line, if set, gets each line of output as it comes, without its line end, escape sequences and secrets; calls do
+	// not overlap.
 	Line func(line string)
+	// Secrets are values that are masked in lines and output, beside those that the runner knows already.
+	Secrets []string
 }
 
 // A User is an account of the machine, by number, with no group but its own.
@@ -119,6 +130,7 @@ type Runner interface {
 type Provision struct {
 	Programs string            // directory in which programs are looked up first; may be empty
 	Env      map[string]string // added to the step's environment
+	Secrets  []string          // values, such as a password in Env, that nothing may show
 	Detail   string            // one line: what was found, and where
 	Release  func(context.Context) error
 }
