@@ -1,0 +1,242 @@
+"""What the tests of the API share: predictors without a model, tiny real models, a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from api.schemas import EXAMPLE
+from api.server import create_app
+from api.settings import Settings
+from data.features import FEATURES, OPTIONAL
+from models import artifact
+from monitoring.drift import DriftBaseline
+
+ROOT = Path(__file__).parents[1]
+JSON = {"Content-Type": "application/json"}
+
+
+@dataclass
+class FakePredictor:
+    """Answers with a function of the matrix, of shape (n, 17)."""
+
+    answer: Callable[[np.ndarray], Any]
+    version: str = "1"
+    drift_baseline: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def metadata(self) -> FakePredictor:
+        return self
+
+    def predict(self, matrix: np.ndarray) -> Any:
+        return self.answer(matrix)
+
+
+def constant(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda matrix: np.full(len(matrix), value, np.float32)
+
+
+def column(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda matrix: matrix[:, FEATURES.index(name)]
+
+
+def predictors(units: Any = None, probability: Any = None, **options: Any) -> dict[str, Any]:
+    """Both models: by default they answer with units_lag_1 and with power_factor."""
+    return {
+        artifact.REGRESSION_MODEL: FakePredictor(units or column("units_lag_1"), "r7", **options),
+        artifact.HIGH_CONSUMPTION_MODEL: FakePredictor(probability or column("power_factor"), "c3"),
+    }
+
+
+def make_app(settings: Settings | None = None, **models: Any) -> Any:
+    return create_app(settings or Settings(), predictors=predictors(**models))
+
+
+def call(app: Any, method: str, path: str, **options: Any) -> httpx.Response:
+    """One request to an application in this process (500 is an answer, not an exception)."""
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(send())
+
+
+def post(app: Any, body: Any, path: str = "/predict", **options: Any) -> httpx.Response:
+    """POST bytes as they are, anything else as JSON."""
+    if isinstance(body, bytes):
+        options = {"headers": JSON, **options, "content": body}
+    else:
+        options["json"] = body
+    return call(app, "POST", path, **options)
+
+
+def series(app: Any, start: str) -> dict[str, float]:
+    """The metrics of an application whose line begins so."""
+    lines = call(app, "GET", "/metrics").text.splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith(start))
+    return {name: float(value) for name, value in pairs}
+
+
+def drift_baseline(rows: int = 500) -> dict[str, Any]:
+    """A baseline of plausible inputs; the lags are optional."""
+    rng = np.random.default_rng(1)
+    matrix = rng.uniform(0, 1, (rows, len(FEATURES)))
+    return DriftBaseline.from_matrix(matrix, FEATURES, OPTIONAL).to_dict()
+
+
+def write_models(folder: Path) -> None:
+    """Real artifacts in the MODEL_DIR layout that answer as `predictors` does."""
+    gather = helper.make_node("Gather", ["x", "lag"], ["y"], axis=1)
+    _write(folder, artifact.REGRESSION_MODEL, artifact.REGRESSION, "r7", [gather])
+    nodes = [
+        helper.make_node("Gather", ["x", "factor"], ["p"], axis=1),
+        helper.make_node("Sub", ["one", "p"], ["q"]),
+        helper.make_node("Concat", ["q", "p"], ["y"], axis=1),
+    ]
+    _write(folder, artifact.HIGH_CONSUMPTION_MODEL, artifact.CLASSIFICATION, "c3", nodes)
+
+
+def _write(folder: Path, name: str, kind: str, version: str, nodes: list[Any]) -> None:
+    width = artifact.OUTPUT_COLUMNS[kind]
+    constants = [
+        helper.make_tensor("lag", TensorProto.INT64, [1], [FEATURES.index("units_lag_1")]),
+        helper.make_tensor("factor", TensorProto.INT64, [1], [FEATURES.index("power_factor")]),
+        helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0]),
+    ]
+    used = {source for node in nodes for source in node.input}
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, len(FEATURES)])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, width])],
+        [tensor for tensor in constants if tensor.name in used],
+    )
+    opset = helper.make_opsetid("", 21)
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    onnx.checker.check_model(model)
+    content = model.SerializeToString()
+    metadata = artifact.ModelMetadata(
+        name=name,
+        version=version,
+        kind=kind,
+        created="2026-01-01T00:00:00+00:00",
+        git_sha="0" * 40,
+        data_hash="0" * 64,
+        scikit_learn="none",
+        onnx_opset=21,
+        trained_from="2025-01-01T00:00:00+00:00",
+        trained_until="2025-12-31T00:00:00+00:00",
+        metrics={},
+        baseline_metrics={},
+        drift_baseline=drift_baseline(),
+        model_sha256=artifact.checksum(content),
+    )
+    artifact.ModelArtifact(content, metadata).save(folder / name)
+
+
+class Server:
+    """A server process on a free port of 127.0.0.1, ended when the block is left."""
+
+    def __init__(self, *command: str, **environment: str) -> None:
+        self.command = command or ("-m", "api.server", "--port", "0")
+        self.environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT/'tests'}"}
+        self.environment |= environment
+        self.lines: list[str] = []
+        self.port = 0
+
+    def __enter__(self) -> Server:
+        # The output is read on, so that a full pipe never blocks the server.
+        self.process = subprocess.Popen(
+            [sys.executable, *self.command],
+            env=self.environment,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._bound = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._bound.wait(30) or not self.port:
+            self.__exit__()
+            raise AssertionError("server did not start:\n" + "".join(self.lines))
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._reader.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
+                self.port = int(found[1])
+                self._bound.set()
+        self._bound.set()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status and decoded JSON of one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, JSON if content else {})
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, json.loads(text) if text else None
+        finally:
+            connection.close()
+
+    def wait_ready(self, seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while self.request("GET", "/health/ready")[0] != 200:
+            assert time.monotonic() < deadline, "".join(self.lines)
+            time.sleep(0.05)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+
+def answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Read one answer from a raw connection: status, headers in lower case, body."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+
+
+def raw_post(body: bytes, path: str = "/predict", extra: bytes = b"") -> bytes:
+    """The bytes of a POST with its length declared."""
+    return (
+        b"POST %s HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n%s\r\n%s" % (path.encode(), len(body), extra, body)
+    )
+
+
+EXAMPLE_BYTES = json.dumps(EXAMPLE).encode()
