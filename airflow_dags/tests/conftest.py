@@ -1,0 +1,171 @@
+"""Airflow for the tests: a home of its own, no examples, no network, and the DAGs of this folder.
+
+These tests are here and not under ``tests/`` because Airflow pins much of the web stack and so
+lives in an environment of its own (requirements/airflow.txt). ``pytest tests/`` in the developer's
+environment neither sees nor skips them; ``.venv-airflow/bin/pytest airflow_dags`` runs them, with
+airflow_dags/pytest.ini, and fails rather than skips in any other environment.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if importlib.util.find_spec("airflow") is None:
+    raise pytest.UsageError(
+        "airflow_dags/tests needs Airflow: sync requirements/airflow.txt into .venv-airflow and "
+        "run '.venv-airflow/bin/pytest airflow_dags'; this environment is for 'pytest tests/'"
+    )
+
+DAGS = Path(__file__).resolve().parents[1]
+ROOT = DAGS.parent
+HOME = Path(tempfile.mkdtemp(prefix="meter-airflow-"))
+
+# Airflow reads its configuration when it is first imported, so this precedes every import of it.
+for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+    del os.environ[name]
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME / 'airflow.db'}",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+sys.path.append(str(ROOT / "tests"))
+
+
+SERVER = os.environ.get("DATABASE_URL")
+
+
+def pytest_unconfigure() -> None:
+    """Remove Airflow's home with its database and logs."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a DAG run came to: its state, its tasks' states, what they returned."""
+
+    state: str
+    tasks: dict[str, str]
+    returned: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def dagbag() -> Any:
+    """The DAGs as Airflow's own processor loads them."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    return BundleDagBag(dag_folder=DAGS, bundle_path=DAGS, bundle_name="dags-folder")
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Airflow's own database, made as ``airflow db migrate`` does."""
+    from airflow.utils.db import upgradedb
+
+    upgradedb()
+
+
+@pytest.fixture
+def run_dag(dagbag: Any, airflow_database: None) -> Callable[..., Run]:
+    """Run a DAG with these parameters by ``dag.test()``: real tasks, in this process.
+
+    A mapped task's state is the worst of its instances, what it returned a list.
+    """
+
+    def run(dag_id: str, retries: int | None = None, **conf: Any) -> Run:
+        dag = dagbag.dags[dag_id]
+        configured = {task: task.retries for task in dag.tasks}
+        try:
+            if retries is not None:
+                for task in dag.tasks:
+                    task.retries = retries
+            return _outcome(dag.test(run_conf=conf))
+        finally:
+            for task, number in configured.items():
+                task.retries = number
+
+    return run
+
+
+def _outcome(dag_run: Any) -> Run:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    worst = ("failed", "upstream_failed", "skipped", "success")
+    states: dict[str, str] = {}
+    for instance in dag_run.get_task_instances():
+        seen = {str(instance.state), states.get(instance.task_id, "success")}
+        states[instance.task_id] = min(seen, key=worst.index)
+    query = select(XComModel).where(XComModel.dag_id == dag_run.dag_id)
+    query = query.where(XComModel.run_id == dag_run.run_id, XComModel.key == "return_value")
+    returned: dict[str, Any] = {}
+    with create_session() as session:
+        for stored in session.scalars(query.order_by(XComModel.map_index)):
+            value = XComModel.deserialize_value(stored)
+            assert len(json.dumps(value)) < 4096, f"{stored.task_id} hands on data, not its name"
+            if stored.map_index < 0:
+                returned[stored.task_id] = value
+            else:
+                returned.setdefault(stored.task_id, []).append(value)
+    return Run(str(dag_run.state), states, returned)
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Any]:
+    """Uniquely named databases on the server of DATABASE_URL, else on a throwaway one."""
+    from postgres import Cluster, Databases
+
+    cluster = None if SERVER else Cluster()
+    try:
+        made = Databases(SERVER or cluster.url)
+        yield made
+        made.close()
+    finally:
+        if cluster:
+            cluster.close()
+
+
+@pytest.fixture(scope="session")
+def template(databases: Any) -> str:
+    """The name of a migrated database to clone."""
+    from data import database
+
+    url = databases.create()
+    database.migrate(url)
+    return str(database.database_url(url).database)
+
+
+@pytest.fixture
+def engine(databases: Any, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A fresh, migrated database, which DATABASE_URL names for the DAGs."""
+    from data import database
+
+    url = databases.create(template)
+    monkeypatch.setenv("DATABASE_URL", url)
+    made = database.engine(url)
+    yield made
+    made.dispose()
+    databases.drop(url)
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches a user's database, registry, models or folders."""
+    for name in ("DATABASE_URL", "MODEL_DIR", "METER_INCOMING_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("METER_WORK_DIR", str(tmp_path / "work"))
