@@ -1,0 +1,256 @@
+package selftest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+)
+
+func goTestStep(module string, ci bool) engine.Step {
+	return engine.Step{
+		Name: "test", Judges: "the pipeline's own tests", Slots: 2, Timeout: timeout,
+		Needs: []engine.Need{engine.NeedPython, engine.NeedGitleaks}, Rerun: "go test -tags mage -race ./...",
+		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env"},
+		Command: &engine.Command{
+			Program: "go",
+			// -count=1: a cached pass says nothing about the tools and servers that these tests drive.
+			Args:  []string{"test", "-tags", "mage", "-race", "-count=1", "-timeout", "20m", "-json", "./..."},
+			Parse: func(out engine.Output) (engine.Judgement, error) { return parseGoTest(out, module, ci) },
+		},
+	}
+}
+
+// testEvent is a line of test2json (see `go doc test2json`).
+type testEvent struct {
+	Action, Package, ImportPath, Test, Output, FailedBuild string
+	Elapsed                                                float64
+}
+
+// testID names a test, or a package where the test is empty.
+type testID struct{ pkg, test string }
+
+// goTests is what the event stream amounts to.
+type goTests struct {
+	module                  string
+	passed, failed, skipped int
+	packages                int
+	output                  map[testID][]string // until the test has passed
+	failures                []testID
+	skips                   []testID
+	builds                  map[string][]string // compiler output by import path
+	elapsed                 map[testID]float64
+	failedPackages          []testID
+}
+
+// parseGoTest counts tests, subtests included, and makes a finding of each failure.
+func parseGoTest(out engine.Output, module string, ci bool) (engine.Judgement, error) {
+	run := goTests{module: module, output: map[testID][]string{}, builds: map[string][]string{}, elapsed: map[testID]float64{}}
+	dec := json.NewDecoder(bytes.NewReader(out.Stdout))
+	for {
+		var event testEvent
+		err := dec.Decode(&event)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return engine.Judgement{}, fmt.Errorf("read go test's output: %w: %s", err, lastLine(out.Stderr))
+		}
+		run.add(event)
+	}
+	findings := run.findings()
+	if out.ExitCode != 0 && len(findings) == 0 {
+		return engine.Judgement{}, fmt.Errorf("go test failed (exit code %d) and names no test: %s", out.ExitCode, lastLine(out.Stderr))
+	}
+	j := engine.Judgement{
+		Judged: run.passed + run.failed, Unit: "tests", Findings: findings,
+		Metrics: []engine.Metric{
+			{Name: "tests_passed", Value: float64(run.passed), Unit: "tests"},
+			{Name: "tests_failed", Value: float64(run.failed), Unit: "tests"},
+			{Name: "tests_skipped", Value: float64(run.skipped), Unit: "tests"},
+		},
+		Notes:  []string{fmt.Sprintf("%d packages", run.packages)},
+		Tables: run.tables(),
+	}
+	if len(findings) > 0 {
+		j.Judged = max(j.Judged, 1) // what does not compile was judged, too
+	}
+	if ci {
+		j.Findings = append(j.Findings, run.skipFindings()...)
+	}
+	return j, nil
+}
+
+func (r *goTests) add(e testEvent) {
+	id := testID{e.Package, e.Test}
+	switch e.Action {
+	case "output":
+		r.output[id] = append(r.output[id], strings.TrimRight(e.Output, "\n"))
+	case "build-output":
+		r.builds[e.ImportPath] = append(r.builds[e.ImportPath], strings.TrimRight(e.Output, "\n"))
+	case "pass", "fail", "skip":
+		r.finish(id, e)
+	}
+}
+
+func (r *goTests) finish(id testID, e testEvent) {
+	r.elapsed[id] = e.Elapsed
+	if id.test == "" {
+		r.packages++
+		if e.Action == "fail" && e.FailedBuild == "" {
+			r.failedPackages = append(r.failedPackages, id)
+		}
+		return
+	}
+	switch e.Action {
+	case "pass":
+		r.passed++
+		delete(r.output, id)
+	case "fail":
+		r.failed++
+		r.failures = append(r.failures, id)
+	case "skip":
+		r.skipped++
+		r.skips = append(r.skips, id)
+	}
+}
+
+// findings has one for each failed test that has no failed subtest, for each file that does not compile, and for
+// each package that failed without a failed test, as after a panic.
+func (r *goTests) findings() []engine.Finding {
+	var findings []engine.Finding
+	for _, lines := range sortedValues(r.builds) {
+		findings = append(findings, compilerFindings(lines)...)
+	}
+	for _, id := range r.failures {
+		parent := slices.ContainsFunc(r.failures, func(other testID) bool {
+			return other.pkg == id.pkg && strings.HasPrefix(other.test, id.test+"/")
+		})
+		if !parent {
+			findings = append(findings, r.failure(id, "test", id.test+" failed"))
+		}
+	}
+	for _, id := range r.failedPackages {
+		if !slices.ContainsFunc(r.failures, func(f testID) bool { return f.pkg == id.pkg }) {
+			findings = append(findings, r.failure(id, "package", "the package's tests ended early"))
+		}
+	}
+	return findings
+}
+
+// place finds `file_test.go:12: message` in a test's output.
+var place = regexp.MustCompile(`^\s*([\w./-]+\.go):(\d+): ?(.*)$`)
+
+func (r *goTests) failure(id testID, rule, message string) engine.Finding {
+	f := engine.Finding{Rule: rule, Message: message, Help: "rerun it: go test -tags mage -run '" + pattern(id.test) + "' " + r.directory(id.pkg)}
+	lines := r.output[id]
+	for i, line := range lines {
+		match := place.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		f.Path = path.Join(r.directory(id.pkg), match[1])
+		f.Line, _ = strconv.Atoi(match[2]) // digits only, by the expression
+		f.Message = id.test + ": " + strings.TrimSpace(strings.Join(append([]string{match[3]}, lines[i+1:]...), "\n"))
+		return f
+	}
+	if len(lines) > 0 {
+		f.Message += ": " + strings.TrimSpace(strings.Join(lines[max(0, len(lines)-20):], "\n"))
+	}
+	return f
+}
+
+// pattern is the -run expression for a test's name.
+func pattern(test string) string {
+	parts := strings.Split(test, "/")
+	for i, part := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
+	}
+	return strings.Join(parts, "/")
+}
+
+func (r *goTests) directory(pkg string) string {
+	return "./" + strings.TrimPrefix(strings.TrimPrefix(pkg, r.module), "/")
+}
+
+var compilerPlace = regexp.MustCompile(`^([^:\s][^:]*\.go):(\d+):(?:(\d+):)? (.*)$`)
+
+func compilerFindings(lines []string) []engine.Finding {
+	var findings []engine.Finding
+	for _, line := range lines {
+		if match := compilerPlace.FindStringSubmatch(line); match != nil {
+			f := engine.Finding{Rule: "build", Path: path.Clean(match[1]), Message: match[4], Help: "it does not compile: go vet -tags mage ./..."}
+			f.Line, _ = strconv.Atoi(match[2])
+			f.Column, _ = strconv.Atoi(match[3])
+			findings = append(findings, f)
+		}
+	}
+	if len(findings) == 0 && len(lines) > 0 {
+		findings = append(findings, engine.Finding{Rule: "build", Message: strings.Join(lines, "\n"), Help: "it does not compile: go vet -tags mage ./..."})
+	}
+	return findings
+}
+
+func (r *goTests) skipFindings() []engine.Finding {
+	var findings []engine.Finding
+	for _, id := range r.skips {
+		findings = append(findings, r.failure(id, "skip", id.test+" was skipped, and CI skips nothing"))
+	}
+	return findings
+}
+
+func (r *goTests) tables() []engine.Table {
+	var tables []engine.Table
+	if len(r.skips) > 0 {
+		t := engine.Table{Title: "Skipped tests", Columns: []string{"test", "reason"}}
+		for _, id := range r.skips {
+			t.Rows = append(t.Rows, []string{id.test, r.failure(id, "", "").Message})
+		}
+		tables = append(tables, t)
+	}
+	return append(tables, r.slowest(5))
+}
+
+func (r *goTests) slowest(n int) engine.Table {
+	t := engine.Table{Title: "Slowest tests", Columns: []string{"test", "seconds"}}
+	var ids []testID
+	for id := range r.elapsed {
+		if id.test != "" && !strings.Contains(id.test, "/") {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b testID) int {
+		if r.elapsed[a] != r.elapsed[b] {
+			if r.elapsed[a] > r.elapsed[b] {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.pkg+a.test, b.pkg+b.test)
+	})
+	for _, id := range ids[:min(n, len(ids))] {
+		t.Rows = append(t.Rows, []string{r.directory(id.pkg) + " " + id.test, strconv.FormatFloat(r.elapsed[id], 'f', 2, 64)})
+	}
+	return t
+}
+
+func sortedValues[V any](m map[string]V) []V {
+	var keys []string
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	values := make([]V, len(keys))
+	for i, key := range keys {
+		values[i] = m[key]
+	}
+	return values
+}

@@ -1,0 +1,51 @@
+// Package selftest judges this repository itself: what `mage test` runs beside the gates of a push.
+//
+// It has two stages: Go (vet, lint, tests with the race detector) and Python (types, all tests, the DAGs in Airflow's
+// own environment). Unlike the other stages it knows this repository, since nothing else is ever judged by it.
+package selftest
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/config"
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+)
+
+// timeout bounds one step; a cold build of the linter's and the race detector's packages takes minutes.
+const timeout = 30 * time.Minute
+
+// Go judges the pipeline's own code. In CI a skipped test is a finding.
+type Go struct{ CI bool }
+
+// Name of the stage.
+func (Go) Name() string { return "go" }
+
+// Steps of the stage.
+func (g Go) Steps(p *config.Project) ([]engine.Step, error) {
+	module, err := modulePath(filepath.Join(p.Root, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	return []engine.Step{vetStep(), lintStep(), goTestStep(module, g.CI)}, nil
+}
+
+// modulePath reads the module's path, which test output names packages by.
+func modulePath(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("read module path: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if path, ok := strings.CutPrefix(lines.Text(), "module "); ok {
+			return strings.TrimSpace(path), nil
+		}
+	}
+	return "", fmt.Errorf("read module path: %s has no module line", file)
+}

@@ -1,0 +1,7 @@
+package passes
+
+import "testing"
+
+func TestPasses(t *testing.T) {
+	t.Run("sub", func(*testing.T) {})
+}
