@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from skl2onnx import to_onnx  # type: ignore[import-untyped]  # no types
-from skl2onnx.helpers.onnx_helper import (
-    select_model_inputs_outputs,  # type: ignore[import-untyped]  # no types
-)
+from skl2onnx.helpers import onnx_helper  # type: ignore[import-untyped]  # no types
 
 from data.features import FEATURES
 from models.artifact import CLASSIFICATION, REGRESSION, ModelError, open_session
@@ -28,12 +27,32 @@ def export_model(model: Any, kind: str, rows: npt.NDArray[np.float32]) -> bytes:
     """
     options = {"zipmap": False} if kind == CLASSIFICATION else None
     sample = np.zeros((1, len(FEATURES)), np.float32)
-    graph = to_onnx(model, sample, options=options, target_opset=OPSET)
+    graph = to_onnx(_with_single_thresholds(model), sample, options=options, target_opset=OPSET)
     if kind == CLASSIFICATION:
-        graph = select_model_inputs_outputs(graph, ["probabilities"])
+        graph = onnx_helper.select_model_inputs_outputs(graph, ["probabilities"])
     content: bytes = graph.SerializeToString()
     _check_parity(model, content, kind, rows)
     return content
+
+
+def _with_single_thresholds(model: Any) -> Any:
+    """A copy of gradient-boosted trees whose thresholds are float32; other models as they are.
+
+    The graph holds float32 thresholds. Rounded to nearest, one between two neighbouring float32
+    values may land on the upper one and send it the other way; rounded down, every float32 value
+    goes where it went.
+    """
+    if not hasattr(model, "_predictors"):
+        return model
+    result = copy.deepcopy(model)
+    for trees in result._predictors:  # pylint: disable=protected-access  # as skl2onnx reads it
+        for tree in trees:
+            exact = tree.nodes["num_threshold"]
+            single = exact.astype(np.float32)
+            above = single > exact
+            single[above] = np.nextafter(single[above], np.float32(-np.inf))
+            tree.nodes["num_threshold"] = single
+    return result
 
 
 def _check_parity(model: Any, content: bytes, kind: str, rows: npt.NDArray[np.float32]) -> None:

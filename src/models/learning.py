@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn import ensemble  # type: ignore[import-untyped]  # no types
 from sklearn.compose import ColumnTransformer  # type: ignore[import-untyped]  # no types
-from sklearn.ensemble import (
-    HistGradientBoostingRegressor,  # type: ignore[import-untyped]  # no types
-)
 from sklearn.impute import SimpleImputer  # type: ignore[import-untyped]  # no types
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # no types
 from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]  # no types
@@ -23,6 +21,7 @@ from sklearn.preprocessing import (  # type: ignore[import-untyped]  # no types
     OneHotEncoder,
     StandardScaler,
 )
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no types
 
 from data.features import FEATURES, OPTIONAL
 
@@ -59,15 +58,17 @@ def doubled(matrix: Matrix) -> Matrix:
     return np.concatenate([matrix, twelve_only(matrix)])
 
 
-def fit_regression(matrix: Matrix, target: Floats) -> HistGradientBoostingRegressor:
+def fit_regression(matrix: Matrix, target: Floats) -> Any:
     """Fit gradient-boosted trees to (n, features) rows and their kWh of shape (n,)."""
-    model = HistGradientBoostingRegressor(
+    model = ensemble.HistGradientBoostingRegressor(
         **REGRESSION_PARAMS, early_stopping=False, random_state=SEED
     )
     rows = doubled(matrix)
     # Binning refuses a column without any value; a constant gives no split either way.
     rows[:, np.isnan(rows).all(axis=0)] = 0
-    return model.fit(rows, np.tile(target, 2))
+    # One thread: two that wait for each other on busy cores took 20 times as long as one.
+    with threadpool_limits(1, user_api="openmp"):
+        return model.fit(rows, np.tile(target, 2))
 
 
 def fit_classification(matrix: Matrix, high: Flags) -> Any:
