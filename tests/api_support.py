@@ -159,8 +159,10 @@ class Server:
 
     def __init__(self, *command: str, **environment: str) -> None:
         self.command = command or ("-m", "api.server", "--port", "0")
-        self.environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT/'tests'}"}
-        self.environment |= environment
+        # A fixture of a whole module is made before the isolation of its first test.
+        told = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+        path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+        self.environment = {**told, "PYTHONPATH": path, **environment}
         self.lines: list[str] = []
         self.port = 0
 
