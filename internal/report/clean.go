@@ -3,6 +3,7 @@ package report
 import (
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
@@ -66,7 +67,7 @@ func plainFinding(f engine.Finding) engine.Finding {
 // webAddress returns s if a browser may follow it, else nothing: a tool's report is no place for javascript: or file:.
 func webAddress(s string) string {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+	if err != nil || strings.ContainsAny(s, "<>\"'` ") || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return ""
 	}
 	return u.String()

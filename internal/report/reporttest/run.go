@@ -58,7 +58,7 @@ func Run(dir string) *engine.Run {
 		Limit:    2,
 		Stages: []engine.StageResult{
 			{Name: "quality", Status: engine.StatusFailed, Duration: 27400 * time.Millisecond,
-				Steps: []engine.StepResult{black(), isort(), flake8(), pylint()}},
+				Steps: []engine.StepResult{black(), isort(), flake8(24), pylint()}},
 			{Name: "security", Status: engine.StatusError, Duration: 9800 * time.Millisecond,
 				Steps: []engine.StepResult{bandit(), safety(), secrets()}},
 			{Name: "unit", Status: engine.StatusFailed, Duration: 30900 * time.Millisecond,
@@ -67,6 +67,13 @@ func Run(dir string) *engine.Run {
 				Steps: []engine.StepResult{contracts()}},
 		},
 	}
+	return run
+}
+
+// Many is Run with 200 findings of one step.
+func Many(dir string) *engine.Run {
+	run := Run(dir)
+	run.Stages[0].Steps[2] = flake8(200)
 	return run
 }
 
