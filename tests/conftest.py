@@ -1,11 +1,89 @@
 """What every test gets: isolation from the user's own stores, real data, throwaway databases."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import Engine
+
+from data import database
+from postgres import Cluster, Databases
 
 REAL_SETS = ("steel_industry.csv", "household_power.csv", "vic_electricity.csv")
+
+
+# Read before any test: the fixture isolated_stores takes it away from the code under test.
+DATABASE_URL = os.environ.get("DATABASE_URL")
+CLUSTER = pytest.StashKey[Cluster]()
+SERVER = "METER_TEST_SERVER"  # how the controller of pytest-xdist hands its server to its workers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start one server for all workers when tests run in parallel."""
+    workers = getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None)
+    if workers and not hasattr(config, "workerinput") and not config.option.collectonly:
+        _server(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Hand the server to a worker of pytest-xdist."""
+    node.workerinput[SERVER] = _server(node.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the server that these tests started."""
+    if cluster := config.stash.get(CLUSTER, None):
+        cluster.close()
+
+
+def _server(config: pytest.Config) -> str:
+    """Return the address of the server to test on, starting one if none is configured."""
+    given = getattr(config, "workerinput", {}).get(SERVER) or DATABASE_URL
+    if given:
+        return given
+    if CLUSTER not in config.stash:
+        config.stash[CLUSTER] = Cluster()
+    return config.stash[CLUSTER].url
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> str:
+    """The address of the PostgreSQL server; create nothing there except by ``databases``."""
+    return _server(request.config)
+
+
+@pytest.fixture(scope="session")
+def databases(server_url: str) -> Iterator[Databases]:
+    """Uniquely named databases, dropped in the end."""
+    made = Databases(server_url, os.environ.get("PYTEST_XDIST_WORKER", ""))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def template(databases: Databases) -> str:
+    """The name of a migrated database to clone; nobody connects to it."""
+    url = databases.create()
+    database.migrate(url)
+    return str(database.database_url(url).database)
+
+
+@pytest.fixture
+def database_url(databases: Databases, template: str) -> Iterator[str]:
+    """The address of a fresh, migrated database of this test's own."""
+    url = databases.create(template)
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on a fresh, migrated database of this test's own."""
+    made = database.engine(database_url)
+    yield made
+    made.dispose()
 
 
 @pytest.fixture(autouse=True)

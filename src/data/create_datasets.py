@@ -26,8 +26,8 @@ from data.sources import Source, read_source
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample_readings.csv"
 
 Ints = NDArray[np.int64]
-_DAY = int(pd.Timedelta(days=1).as_unit("ns").value)  # ns
-_WEEK = 7 * _DAY
+_DAY = 86_400 * 10**9  # ns
+_WINDOWS = {"day": _DAY, "week": 7 * _DAY}  # ns
 
 
 def load_data(path: str | Path | None = None, source: Source | str | None = None) -> pd.DataFrame:
@@ -68,35 +68,19 @@ def create_features(
     require_columns(readings, [*KEY, "units", *ft.MEASUREMENTS])
     require_zone(readings)
     frame, codes, times = _sorted(readings)
-    count = len(frame)
-    previous = np.full(count, -1, dtype=np.int64)
-    lags = {"units_lag_day": previous.copy(), "units_lag_week": previous.copy()}
     # One row of the block per feature: filled in place, and the frame's own storage in the end.
-    block = np.full((len(ft.FEATURES), count), np.nan)
+    block = np.full((len(ft.FEATURES), len(frame)), np.nan)
     columns = dict(zip(ft.FEATURES, block))
+    index = {name: np.full(len(frame), -1) for name in ("previous", *_WINDOWS)}
     units = _finite(frame["units"])
-
     for meter in _meters(codes, times, interval):
-        rows = slice(meter.start, meter.stop)
-        moments = times[rows]
-        totals = np.concatenate(([0.0], np.cumsum(np.where(np.isnan(units[rows]), 0, units[rows]))))
-        counts = np.concatenate(([0], np.cumsum(~np.isnan(units[rows]))))
-        ended = np.searchsorted(moments, moments - meter.step, side="right")
-        previous[rows] = _exact(moments, ended - 1, meter.step, meter.start)
-        for window, lag, mean in (
-            (_DAY, "units_lag_day", "units_mean_day"),
-            (_WEEK, "units_lag_week", "units_mean_week"),
-        ):
-            first = np.searchsorted(moments, moments - window, side="left")
-            columns[mean][rows] = _mean(totals, counts, first, ended)
-            if window >= meter.step:
-                lags[lag][rows] = _exact(moments, first, window, meter.start)
+        _look_back(meter, times[meter.start : meter.stop], units, columns, index)
 
     for name in ft.MEASUREMENTS:
-        columns[name][:] = _take(_finite(frame[name]), previous)
-    columns["units_lag_1"][:] = _take(units, previous)
-    for name, index in lags.items():
-        columns[name][:] = _take(units, index)
+        columns[name][:] = _take(_finite(frame[name]), index["previous"])
+    columns["units_lag_1"][:] = _take(units, index["previous"])
+    for window in _WINDOWS:
+        columns[f"units_lag_{window}"][:] = _take(units, index[window])
     _derive(columns, frame["reading_date"])
     made = pd.DataFrame(block.T, columns=list(ft.FEATURES), copy=False)
     for position, name in enumerate(KEY):
@@ -104,10 +88,34 @@ def create_features(
     return made
 
 
+def _look_back(
+    meter: _Meter,
+    moments: Ints,
+    units: ft.Floats,
+    columns: dict[str, ft.Floats],
+    index: dict[str, Ints],
+) -> None:
+    """Find, for each reading of a meter, the earlier ones, and fill in the means over windows.
+
+    Running totals start anew with each meter, so no bit of a mean depends on another meter.
+    """
+    rows = slice(meter.start, meter.stop)
+    present = ~np.isnan(units[rows])
+    totals = np.concatenate(([0.0], np.cumsum(np.where(present, units[rows], 0.0))))
+    counts = np.concatenate(([0], np.cumsum(present)))
+    ended = np.searchsorted(moments, moments - meter.step, side="right")
+    index["previous"][rows] = _exact(moments, ended - 1, meter.step, meter.start)
+    for name, window in _WINDOWS.items():
+        first = np.searchsorted(moments, moments - window, side="left")
+        columns[f"units_mean_{name}"][rows] = _mean(totals, counts, first, ended)
+        if window >= meter.step:
+            index[name][rows] = _exact(moments, first, window, meter.start)
+
+
 def _derive(columns: dict[str, ft.Floats], dates: pd.Series) -> None:
     """Fill the calendar of the interval itself, and what follows from the measurements."""
     columns["hour"][:] = dates.dt.hour
-    columns["day_of_week"][:] = dates.dt.dayofweek
+    columns["day_of_week"][:] = dates.dt.day_of_week
     columns["is_weekend"][:] = ft.is_weekend(columns["day_of_week"])
     columns["voltage_flag"][:] = ft.voltage_flag(columns["voltage"])
     columns["pf_issue"][:] = ft.pf_issue(columns["power_factor"])

@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from psycopg import Cursor
+from psycopg import Error as PsycopgError
+from psycopg import sql
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -31,31 +33,36 @@ from data.sources import SOURCES, ParsedFile, Source, named_source, parse_file
 
 LOG = logging.getLogger(__name__)
 
-_LIST = ", ".join(COLUMNS)
+
+def _list(*prefix: str, names: Sequence[str] = tuple(COLUMNS)) -> sql.Composed:
+    """Return column names as SQL, separated by commas, each after the prefix (an alias)."""
+    return sql.SQL(", ").join(sql.Identifier(*prefix, name) for name in names)
+
+
 _VALUES = COLUMNS[2:]
-_STAGE = (
-    f"CREATE TEMPORARY TABLE staging ON COMMIT DROP AS SELECT {_LIST} FROM readings WHERE false"
-)
+_STAGE = "CREATE TEMPORARY TABLE staging (LIKE readings) ON COMMIT DROP"
+_COPY = sql.SQL("COPY staging ({}) FROM STDIN").format(_list())
 # Rows that are there already, unchanged, are left out before the upsert, so that a second run
 # writes nothing at all; the condition at its end settles the same for a run at the same time.
 # xmax is 0 in a row that was inserted and not in one that was updated.
-_UPSERT = f"""
-WITH written AS (
-    INSERT INTO readings AS kept ({_LIST})
-    SELECT {", ".join("new." + name for name in COLUMNS)}
-    FROM staging AS new LEFT JOIN readings AS old USING (meter_id, reading_date)
-    WHERE old.meter_id IS NULL
-       OR ({", ".join("old." + name for name in _VALUES)})
-          IS DISTINCT FROM ({", ".join("new." + name for name in _VALUES)})
-    ORDER BY new.meter_id, new.reading_date
-    ON CONFLICT (meter_id, reading_date) DO UPDATE
-    SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)}
-    WHERE ({", ".join("kept." + name for name in _VALUES)})
-          IS DISTINCT FROM ({", ".join("excluded." + name for name in _VALUES)})
-    RETURNING xmax = 0 AS inserted
+_UPSERT = sql.SQL("""
+    WITH written AS (
+        INSERT INTO readings AS kept ({columns})
+        SELECT {all_new}
+        FROM staging AS new LEFT JOIN readings AS old USING (meter_id, reading_date)
+        WHERE old.meter_id IS NULL OR ({old}) IS DISTINCT FROM ({new})
+        ORDER BY new.meter_id, new.reading_date
+        ON CONFLICT (meter_id, reading_date) DO UPDATE SET ({values}) = ROW ({excluded})
+        WHERE ({kept}) IS DISTINCT FROM ({excluded})
+        RETURNING xmax = 0 AS inserted
+    )
+    SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM written
+    """).format(
+    columns=_list(),
+    all_new=_list("new"),
+    values=_list(names=_VALUES),
+    **{alias: _list(alias, names=_VALUES) for alias in ("old", "new", "kept", "excluded")},
 )
-SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM written
-"""  # nosec B608  # column names of this module only
 _METERS = """
 INSERT INTO meters AS kept (meter_id, source, time_zone, interval_seconds)
 SELECT DISTINCT meter_id, %s::text, %s::text, %s::integer FROM staging ORDER BY meter_id
@@ -134,7 +141,7 @@ def _copy(cursor: Cursor[tuple[Any, ...]], frame: pd.DataFrame) -> None:
             columns.append(column.dt.tz_convert("UTC").dt.to_pydatetime())
         else:
             columns.append(column.astype(object).where(column.notna(), None))
-    with cursor.copy(f"COPY staging ({_LIST}) FROM STDIN") as copy:
+    with cursor.copy(_COPY) as copy:
         for row in zip(*columns, strict=True):
             copy.write_row(row)
 
@@ -197,7 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ReadingError, database.DatabaseNotConfigured) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, PsycopgError) as error:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         print(f"error: the database failed, nothing was loaded: {cause}", file=sys.stderr)
         return 3

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from data.readings import COLUMNS, KEY, MEASUREMENTS, ReadingError, range_problems
 from data.textfile import Rejected, read_table, shown
@@ -27,22 +26,22 @@ class RawColumns:
         self._text = text
         self.reasons = pd.Series("", index=text.index, dtype=object)
 
-    def reject(self, rows: "pd.Series | NDArray[np.bool_]", reason: str) -> None:
+    def reject(self, rows: pd.Series, reason: str) -> None:
         """Give these rows this reason, unless they have one already."""
         self.reasons[np.asarray(rows, dtype=bool) & (self.reasons == "").to_numpy()] = reason
 
     def text(self, name: str) -> pd.Series:
         """Return a column with its missing marks as NaN."""
         column = self._text[name]
-        present: pd.Series = column.mask(column.isin(MISSING))
-        return present
+        return pd.Series(column.mask(column.isin(MISSING)))
 
     def number(self, name: str) -> pd.Series:
         """Return a column as float64; rows with anything but a decimal number are rejected."""
         column = self.text(name)
         wrong = column.notna() & ~column.str.fullmatch(_NUMBER).fillna(False).astype(bool)
         self.reject(wrong, f"{name} is not a number")
-        return pd.to_numeric(column.mask(wrong), errors="coerce").astype(np.float64)
+        numbers: pd.Series = pd.to_numeric(column.mask(wrong), errors="coerce")
+        return numbers.astype(np.float64)
 
     def date(self, column: pd.Series, form: str, reason: str) -> pd.Series:
         """Return dates read in exactly this form; rows where it does not fit are rejected."""
@@ -57,7 +56,7 @@ class RawColumns:
         winter time. When they go forward, labels of the hour that was left out are rejected.
         """
         first = (local.groupby(local).cumcount() == 0).to_numpy()
-        dates = local.dt.tz_localize(zone, ambiguous=first, nonexistent="NaT")
+        dates: pd.Series = local.dt.tz_localize(zone, ambiguous=first, nonexistent="NaT")
         self.reject(
             dates.isna() & local.notna(), f"this time does not exist in {zone} (clocks go forward)"
         )

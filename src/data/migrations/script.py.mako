@@ -1,5 +1,7 @@
 """${message}."""
 
+# pylint: disable=invalid-name,no-member  # Alembic's own names; op is filled when it runs
+
 from collections.abc import Sequence
 
 import sqlalchemy as sa
