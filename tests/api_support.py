@@ -134,7 +134,13 @@ def _write(folder: Path, name: str, kind: str, version: str, nodes: list[Any]) -
     opset = helper.make_opsetid("", 21)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
     onnx.checker.check_model(model)
-    content = model.SerializeToString()
+    save_model(folder, name, kind, version, model.SerializeToString(), drift_baseline())
+
+
+def save_model(
+    folder: Path, name: str, kind: str, version: str, model: bytes, drift: Mapping[str, Any]
+) -> None:
+    """Write an ONNX graph as the artifact `<folder>/<name>/`."""
     metadata = artifact.ModelMetadata(
         name=name,
         version=version,
@@ -148,10 +154,10 @@ def _write(folder: Path, name: str, kind: str, version: str, nodes: list[Any]) -
         trained_until="2025-12-31T00:00:00+00:00",
         metrics={},
         baseline_metrics={},
-        drift_baseline=drift_baseline(),
-        model_sha256=artifact.checksum(content),
+        drift_baseline=drift,
+        model_sha256=artifact.checksum(model),
     )
-    artifact.ModelArtifact(content, metadata).save(folder / name)
+    artifact.ModelArtifact(model, metadata).save(folder / name)
 
 
 class Server:
