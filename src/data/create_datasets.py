@@ -99,6 +99,8 @@ def _look_back(
 
     Running totals start anew with each meter, so no bit of a mean depends on another meter.
     """
+    if meter.stop - meter.start == 1:
+        return  # nothing is earlier; the interval may be unknown, too
     rows = slice(meter.start, meter.stop)
     present = ~np.isnan(units[rows])
     totals = np.concatenate(([0.0], np.cumsum(np.where(present, units[rows], 0.0))))
@@ -187,7 +189,7 @@ def _spacing(moments: Ints) -> int:
 def _exact(moments: Ints, index: Ints, distance: int, start: int) -> Ints:
     """Return ``start + index`` where that reading is exactly ``distance`` before, else -1."""
     found = (index >= 0) & (moments[np.maximum(index, 0)] == moments - distance)
-    return np.where(found & (distance > 0), start + index, -1)
+    return np.where(found, start + index, -1)
 
 
 def _mean(totals: ft.Floats, counts: Ints, first: Ints, ended: Ints) -> ft.Floats:
