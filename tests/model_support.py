@@ -45,8 +45,8 @@ def make_readings(days: int = 35, meters: int = 2, noise: float = 0.05) -> pd.Da
         shape = 1 + 0.6 * np.sin(2 * np.pi * (hour - 7) / 24) + 0.4 * (hour == 19)
         units = (meter + 1) * shape * np.where(day >= 5, 0.7, 1.0)
         # A level that wanders makes last week a poor forecast and the last hour a fair one.
-        level = np.cumsum(random.normal(0, noise, len(units))) * (meter + 1)
-        units = np.maximum(units + level + random.normal(0, noise, len(units)), 0)
+        level = np.convolve(random.normal(0, noise, len(units)), 0.95 ** np.arange(100))
+        units = np.maximum(units + (meter + 1) * level[: len(units)], 0.01)
         frames.append(
             pd.DataFrame(
                 {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,10 @@ def export_model(model: Any, kind: str, rows: npt.NDArray[np.float32]) -> bytes:
     """
     options = {"zipmap": False} if kind == CLASSIFICATION else None
     sample = np.zeros((1, len(FEATURES)), np.float32)
-    graph = to_onnx(_with_single_thresholds(model), sample, options=options, target_opset=OPSET)
+    with warnings.catch_warnings():
+        # skl2onnx 1.20 writes booleans as integers, which protobuf before 7 still takes.
+        warnings.filterwarnings("ignore", message="Field onnx.AttributeProto.ints: Expected an int")
+        graph = to_onnx(_with_single_thresholds(model), sample, options=options, target_opset=OPSET)
     if kind == CLASSIFICATION:
         graph = onnx_helper.select_model_inputs_outputs(graph, ["probabilities"])
     content: bytes = graph.SerializeToString()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_support import constant_graph, make_artifact, wrap
 
 from data.features import FEATURES
+from model_support import constant_graph, make_artifact, wrap
 from models.artifact import (
     CLASSIFICATION,
     METADATA_FILE,
@@ -163,9 +163,7 @@ def test_failed_save_leaves_the_old_artifact(
     assert os.listdir(tmp_path) == ["model"], "left-over temporary files"
 
 
-def test_failed_first_save_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_first_save_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError("read-only")
 

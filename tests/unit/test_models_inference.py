@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_support import REQUEST, candidate, constant_graph, make_artifact, wrap
 
 from data.features import FEATURES, request_vector
+from model_support import REQUEST, candidate, constant_graph, make_artifact, wrap
 from models.artifact import CLASSIFICATION, REGRESSION, ModelError
 from models.inference import Predictor, load_latest_model
 from models.learning import twelve_only
