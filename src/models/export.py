@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from skl2onnx import to_onnx  # type: ignore[import-untyped]  # no types
 from skl2onnx.helpers import onnx_helper  # type: ignore[import-untyped]  # no types
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # no types
 
 from data.features import FEATURES
 from models.artifact import CLASSIFICATION, REGRESSION, ModelError, open_session
@@ -60,10 +61,11 @@ def _with_single_thresholds(model: Any) -> Any:
 
 
 def _check_parity(model: Any, content: bytes, kind: str, rows: npt.NDArray[np.float32]) -> None:
-    if kind == REGRESSION:
-        wanted = model.predict(rows)
-    else:
-        wanted = model.predict_proba(rows)[:, 1]
+    with threadpool_limits(1, user_api="openmp"):  # as in fitting
+        if kind == REGRESSION:
+            wanted = model.predict(rows)
+        else:
+            wanted = model.predict_proba(rows)[:, 1]
     session = open_session(content, "exported")
     answer = session.run(None, {session.get_inputs()[0].name: rows})[0][:, -1]
     worst = float(np.abs(answer - wanted).max())

@@ -70,15 +70,15 @@ class RunRecord:
 class Registry:
     """A client of the registry at `uri` (default: MLFLOW_TRACKING_URI, else a local SQLite file).
 
-    The constructor waits up to `patience` seconds for a server to answer, then raises
-    RegistryError. MLflow's own limits of a request (MLFLOW_HTTP_REQUEST_*) hold if they are set,
+    The constructor waits up to `patience` seconds (default: PATIENCE) for a server to answer, then
+    raises RegistryError. MLflow's own limits of a request (MLFLOW_HTTP_REQUEST_*) hold if they are set,
     else far shorter ones than its defaults. All methods raise RegistryError.
     """
 
-    def __init__(self, uri: str | None = None, patience: float = PATIENCE) -> None:
+    def __init__(self, uri: str | None = None, patience: float | None = None) -> None:
         self._uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
         if urlsplit(self._uri).scheme in ("http", "https"):
-            self._await_server(patience)
+            self._await_server(PATIENCE if patience is None else patience)
         self._client = self._call("open", lambda: _client(self._uri))
 
     @property
@@ -227,14 +227,12 @@ class Registry:
 def redact(text: str, uri: str) -> str:
     """`text` without the user name and password that `uri` holds."""
     try:
-        parts = urlsplit(uri)
-        secrets = [parts.password, parts.username]
+        password = urlsplit(uri).password
     except ValueError:
-        secrets = []
+        password = None
     text = re.sub(r"(?<=://)[^/@\s]+@", "", text)
-    for secret in secrets:
-        for form in {secret, unquote(secret)} if secret else ():
-            text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", text)
+    for form in {password, unquote(password)} if password else ():
+        text = text.replace(form, "***")
     return text
 
 
