@@ -20,7 +20,8 @@ const hiddenAs = "***"
 // A Mask hides secret values, in the spellings in which they turn up: plain, URL-encoded, in base64 and hexadecimal,
 // quoted, reversed. The nil Mask hides nothing.
 type Mask struct {
-	needles [][]byte
+	needles map[[2]byte][][]byte // by their first two bytes
+	begins  []bool               // the same bytes as a number: does any needle begin so
 	longest int
 }
 
@@ -28,7 +29,7 @@ type Mask struct {
 // looked at line by line.
 func NewMask(secrets ...string) *Mask {
 	seen := map[string]bool{}
-	m := &Mask{}
+	m := &Mask{needles: map[[2]byte][][]byte{}, begins: make([]bool, 1<<16)}
 	for _, secret := range secrets {
 		for _, line := range strings.FieldsFunc(secret, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			for _, s := range spellings(strings.TrimSpace(line)) {
@@ -36,12 +37,18 @@ func NewMask(secrets ...string) *Mask {
 					continue
 				}
 				seen[s] = true
-				m.needles = append(m.needles, []byte(s))
-				m.longest = max(m.longest, len(s))
+				m.add([]byte(s))
 			}
 		}
 	}
 	return m
+}
+
+func (m *Mask) add(needle []byte) {
+	begin := [2]byte(needle)
+	m.needles[begin] = append(m.needles[begin], needle)
+	m.begins[int(begin[0])<<8|int(begin[1])] = true
+	m.longest = max(m.longest, len(needle))
 }
 
 // Longest is the length of the longest spelling: so much text must be seen at once for nothing to slip through.
@@ -54,7 +61,7 @@ func (m *Mask) Longest() int {
 
 // String returns s with every secret hidden.
 func (m *Mask) String(s string) string {
-	if m == nil || len(m.needles) == 0 {
+	if m == nil || m.longest == 0 {
 		return s
 	}
 	return string(m.Bytes([]byte(s)))
@@ -79,30 +86,52 @@ func (m *Mask) Bytes(b []byte) []byte {
 	return append(out, b[at:]...)
 }
 
+// Cut returns the first n bytes of s with every secret hidden, also one that is cut in two at n.
+func (m *Mask) Cut(s string, n int) string {
+	n = min(max(n, 0), len(s))
+	if m == nil {
+		return s[:n]
+	}
+	var out strings.Builder
+	at := 0
+	for _, sp := range m.spans([]byte(s)) {
+		if sp.from >= n {
+			break
+		}
+		out.WriteString(s[at:sp.from])
+		out.WriteString(hiddenAs)
+		at = sp.to
+	}
+	if at < n {
+		out.WriteString(s[at:n])
+	}
+	return out.String()
+}
+
 type span struct{ from, to int }
 
 // spans finds every occurrence of every spelling, overlapping ones made one: a value that is part of another must not
 // leave the rest of it readable.
 func (m *Mask) spans(b []byte) []span {
-	var found []span
-	for _, needle := range m.needles {
-		for at := 0; ; {
-			i := bytes.Index(b[at:], needle)
-			if i < 0 {
-				break
-			}
-			found = append(found, span{at + i, at + i + len(needle)})
-			at += i + 1
-		}
+	if m.longest == 0 {
+		return nil
 	}
-	slices.SortFunc(found, func(a, b span) int { return a.from - b.from })
 	var merged []span
-	for _, s := range found {
-		if n := len(merged); n > 0 && s.from <= merged[n-1].to {
-			merged[n-1].to = max(merged[n-1].to, s.to)
+	for i := range max(len(b)-1, 0) {
+		if !m.begins[int(b[i])<<8|int(b[i+1])] {
 			continue
 		}
-		merged = append(merged, s)
+		for _, needle := range m.needles[[2]byte(b[i:])] {
+			if !bytes.HasPrefix(b[i:], needle) {
+				continue
+			}
+			to := i + len(needle)
+			if n := len(merged); n > 0 && i <= merged[n-1].to {
+				merged[n-1].to = max(merged[n-1].to, to)
+			} else {
+				merged = append(merged, span{i, to})
+			}
+		}
 	}
 	return merged
 }

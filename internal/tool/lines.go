@@ -3,6 +3,7 @@ package tool
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/plain"
 )
@@ -74,12 +75,11 @@ func (s *splitter) flush() {
 }
 
 func (s *splitter) show(text []byte, length int) string {
-	line := s.mask.String(plain.Text(string(text)))
+	line := plain.Text(string(text))
 	if length <= longestLine {
-		return line
+		return s.mask.String(line)
 	}
-	if len(line) > longestLine {
-		line = line[:longestLine]
-	}
-	return plain.Text(fmt.Sprintf("%s … [%d bytes in this line, the rest is not shown]", line, length))
+	// The end of what was kept may be the beginning of a secret that can't be seen whole, so it goes.
+	line = s.mask.Cut(line, min(longestLine, len(line)-s.mask.Longest()))
+	return fmt.Sprintf("%s … [a line of %d bytes: the rest is not shown]", strings.ToValidUTF8(line, ""), length)
 }

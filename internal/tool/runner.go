@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,7 +24,8 @@ import (
 )
 
 // RunVariable marks every process that a run started, and so finds those that left their process group. Its value is
-// the run's ID; for a run inside of another run's step, the IDs of both, the outer one first, with a comma between.
+// the run's ID, a slash and a number that tells the run's programs apart; for a run inside of another run's step the
+// values of both, the outer one first, with a comma between.
 const RunVariable = "METER_PIPELINE_RUN"
 
 // Options says for which run programs are started.
@@ -38,11 +40,11 @@ type Options struct {
 
 // A Runner starts programs. Its methods may be called at the same time.
 type Runner struct {
-	opts   Options
-	marker string
-	mask   *plain.Mask
-	kill   chan struct{}
-	once   sync.Once
+	opts    Options
+	mask    *plain.Mask
+	kill    chan struct{}
+	once    sync.Once
+	started atomic.Int64
 
 	mu     sync.Mutex
 	record *record
@@ -59,10 +61,9 @@ func NewRunner(opts Options) *Runner {
 		opts.MaxOutput = 64 << 20
 	}
 	return &Runner{
-		opts:   opts,
-		marker: strings.TrimPrefix(opts.Outer+","+opts.Run, ","),
-		mask:   plain.NewMask(opts.Secrets...),
-		kill:   make(chan struct{}),
+		opts: opts,
+		mask: plain.NewMask(opts.Secrets...),
+		kill: make(chan struct{}),
 	}
 }
 
@@ -87,6 +88,11 @@ func (r *Runner) Run(ctx context.Context, i engine.Invocation) (engine.Output, e
 	if err := ctx.Err(); err != nil {
 		return engine.Output{}, fmt.Errorf("start %s: %w", name, context.Cause(ctx))
 	}
+	select {
+	case <-r.kill:
+		return engine.Output{}, fmt.Errorf("start %s: killed", name)
+	default:
+	}
 	path, err := find(i.Program, i.Env)
 	if err != nil {
 		return engine.Output{}, err
@@ -104,6 +110,9 @@ func (r *Runner) opened() (*record, error) {
 	if r.record != nil {
 		return r.record, nil
 	}
+	if !filepath.IsAbs(r.opts.State) || r.opts.Run == "" {
+		return nil, errors.New("the runner was given no run and no state directory for its record")
+	}
 	rec, err := newRecord(r.opts.State, r.opts.Run)
 	if err != nil {
 		return nil, err
@@ -113,31 +122,32 @@ func (r *Runner) opened() (*record, error) {
 }
 
 func (r *Runner) start(ctx context.Context, rec *record, name, path string, i engine.Invocation) (engine.Output, error) {
-	cmd := &exec.Cmd{
-		Path:        path,
-		Args:        append([]string{path}, i.Args...),
-		Dir:         i.Dir,
-		Env:         append(without(i.Env, RunVariable), RunVariable+"="+r.marker),
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
-	}
 	capture, err := newCapture(r, i)
 	if err != nil {
 		return engine.Output{}, fmt.Errorf("start %s: %w", name, err)
 	}
-	cmd.Stdout, cmd.Stderr = capture.out.write, capture.err.write
+	marker := fmt.Sprintf("%s/%d", r.opts.Run, r.started.Add(1))
+	cmd := &exec.Cmd{
+		Path:        path,
+		Args:        append([]string{path}, i.Args...),
+		Dir:         i.Dir,
+		Env:         append(without(i.Env, RunVariable), RunVariable+"="+strings.TrimPrefix(r.opts.Outer+","+marker, ",")),
+		Stdout:      capture.out.write,
+		Stderr:      capture.err.write,
+		SysProcAttr: attributes(i.User),
+	}
 	if err := cmd.Start(); err != nil {
 		capture.abort()
 		return engine.Output{}, startError(name, i.Dir, err)
 	}
 	capture.begin()
-	p := &process{runner: r, cmd: cmd, name: name, capture: capture}
-	if err := rec.add(cmd.Process.Pid); err != nil {
-		p.end(syscall.SIGKILL)
-		p.wait()
+	p := newProcess(r, cmd, name, marker, capture)
+	if err := rec.add(p.tree.leader, name); err != nil {
+		p.kill()
 		return engine.Output{}, fmt.Errorf("start %s: %w", name, err)
 	}
-	defer rec.remove(cmd.Process.Pid)
-	return p.follow(ctx)
+	out, err := p.follow(ctx)
+	return out, errors.Join(err, rec.remove(p.tree.leader))
 }
 
 func startError(name, dir string, err error) error {
