@@ -6,6 +6,7 @@ Endpoints: predict and predict/batch, health/live, health/ready, metrics, versio
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,7 +68,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         store.start()
+        # What the imports made lives as long as the process. Visiting it (a full collection takes
+        # tens of milliseconds) would be paid by the requests of that moment.
+        gc.collect()
+        gc.freeze()
         yield
+        gc.unfreeze()
         store.stop()
 
     application = FastAPI(

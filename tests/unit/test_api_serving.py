@@ -1,11 +1,14 @@
 """Loading the models in the background, and what the log says of a request."""
 
+import asyncio
+import gc
 import json
 import logging
 import sys
 import threading
 import time
 
+import httpx
 import numpy as np
 import pytest
 
@@ -119,6 +122,29 @@ def test_server_loads_in_the_background_until_it_has_both() -> None:
         time.sleep(0.01)
     assert store.models is not None
     assert loader.calls.count(REGRESSION_MODEL) == 1
+
+
+def test_lifespan_loads_the_models_and_spares_the_collector() -> None:
+    app = create_app(Settings(model_retry=0.01), load=Loader(REGRESSION_MODEL))
+
+    async def live() -> tuple[dict[str, str], int]:
+        async with app.router.lifespan_context(app):
+            deadline = time.monotonic() + 10
+            version = {}
+            while not version.get("model_version") and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+                transport = httpx.ASGITransport(app)
+                async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+                    version = (await client.get("/version")).json()
+            return version, gc.get_freeze_count()
+
+    version, frozen = asyncio.run(live())
+    assert version["model_version"] == "r7" and frozen > 10_000
+    assert gc.get_freeze_count() == 0
+    loaders = [thread for thread in threading.enumerate() if thread.name == "model-loader"]
+    for thread in loaders:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in loaders)
 
 
 def test_stop_ends_the_attempts() -> None:
