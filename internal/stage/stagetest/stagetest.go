@@ -1,0 +1,307 @@
+// Package stagetest tests a stage's steps on small projects, through the engine, in two ways: on what the real tools
+// wrote when they were recorded, and with the real tools. Both must come to the same verdict, which is a golden file.
+//
+//	go test ./internal/stage/quality -update     # runs every real tool again, and writes recordings and goldens
+//
+// Recordings and goldens are in testdata/<step>/<case>.json and .golden. The real tools are those of the .venv in the
+// repository's root; where there is none, their tests are skipped, but fail where CI is set.
+package stagetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/meter-ml/meter-pipeline/internal/config"
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/tool"
+)
+
+// A Case is a small project and what a step is to make of it.
+type Case struct {
+	Name  string
+	Files map[string]string // content by path; a path that ends in a slash is an empty directory
+	Links map[string]string // target by path
+	// Prepare does for the real tools what files can't, such as a git history. A replay goes without it.
+	Prepare func(t *testing.T, root string, run Run)
+	// Project changes the configuration, which is that of an empty pipeline.yaml over src and tests/unit.
+	Project func(*config.Project)
+	Env     []string // added to the environment, KEY=value
+	// Live has the real tool run in every test, and not only when the recording is made.
+	Live bool
+	// Tamper changes what was recorded before it is judged: a crash, a torn report. Such a case is made from the
+	// recording of the case that From names, and has none of its own.
+	From   string
+	Tamper func(*Recording)
+}
+
+// Run starts a program for Prepare.
+type Run func(program string, args ...string)
+
+// A Suite is the cases of one step.
+type Suite struct {
+	Stage func(*testing.T, *config.Project) engine.Stage
+	Step  string
+	Cases []Case
+	// Scrub takes out of recordings and verdicts what differs from run to run and from machine to machine.
+	Scrub func(string) string
+	// Provide gives the needs beside python; nil gives nothing.
+	Provide func(*testing.T, engine.Need) engine.Provision
+	Update  bool
+}
+
+// Test runs every case.
+func (s Suite) Test(t *testing.T) {
+	t.Helper()
+	for _, c := range s.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			if s.Update && c.Tamper == nil {
+				s.record(t, c)
+			}
+			t.Run("recorded", func(t *testing.T) { s.replay(t, c) })
+			if c.Live && !s.Update {
+				t.Run("live", func(t *testing.T) { t.Parallel(); s.live(t, c) })
+			}
+		})
+	}
+}
+
+// Recordings returns what the cases recorded, as seeds of a fuzz target.
+func (s Suite) Recordings(f *testing.F) []Recording {
+	f.Helper()
+	var all []Recording
+	for _, c := range s.Cases {
+		if c.Tamper == nil {
+			all = append(all, s.load(f, c.Name))
+		}
+	}
+	return all
+}
+
+func (s Suite) path(name, ending string) string {
+	return filepath.Join("testdata", s.Step, name+ending)
+}
+
+func (s Suite) record(t *testing.T, c Case) {
+	root := s.project(t, c, true)
+	rec := &recorder{Runner: realRunner(t), t: t}
+	result := s.execute(t, c, root, rec)
+	recording := rec.recording(newPlaces(t, root, rec.dir), s.Scrub)
+	write(t, s.path(c.Name, ".json"), encode(t, recording))
+	write(t, s.path(c.Name, ".golden"), s.render(t, root, result))
+}
+
+func (s Suite) replay(t *testing.T, c Case) {
+	from := c.Name
+	if c.From != "" {
+		from = c.From
+	}
+	recording := s.load(t, from)
+	if c.Tamper != nil {
+		c.Tamper(&recording)
+	}
+	root := s.project(t, c, false)
+	player := &player{t: t, recording: recording, places: newPlaces(t, root, "")}
+	got := s.render(t, root, s.execute(t, c, root, player))
+	if c.Tamper != nil && s.Update {
+		write(t, s.path(c.Name, ".golden"), got)
+	}
+	player.done()
+	s.compare(t, c, got)
+}
+
+func (s Suite) live(t *testing.T, c Case) {
+	root := s.project(t, c, true)
+	s.compare(t, c, s.render(t, root, s.execute(t, c, root, realRunner(t))))
+}
+
+func (s Suite) compare(t *testing.T, c Case, got []byte) {
+	t.Helper()
+	want, err := os.ReadFile(s.path(c.Name, ".golden"))
+	if err != nil {
+		t.Fatalf("read golden: %v: run the test with -update", err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("verdict (-want +got):\n%s", diff)
+	}
+}
+
+func (s Suite) load(t testing.TB, name string) Recording {
+	t.Helper()
+	content, err := os.ReadFile(s.path(name, ".json"))
+	if err != nil {
+		t.Fatalf("read recording: %v: run the test with -update", err)
+	}
+	var recording Recording
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&recording); err != nil {
+		t.Fatalf("read recording %s: %v", name, err)
+	}
+	return recording
+}
+
+// project makes the case's files in a directory whose name has a space and a letter that is not ASCII.
+func (s Suite) project(t *testing.T, c Case, prepare bool) string {
+	t.Helper()
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(base, "a projéct")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range c.Files {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		if strings.HasSuffix(name, "/") {
+			if err := os.MkdirAll(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, target := range c.Links {
+		if err := os.Symlink(target, filepath.Join(root, filepath.FromSlash(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.Prepare != nil && prepare {
+		runner := realRunner(t)
+		c.Prepare(t, root, func(program string, args ...string) {
+			t.Helper()
+			out, err := runner.Run(t.Context(), engine.Invocation{Program: program, Args: args, Dir: root, Env: environment(nil)})
+			if err != nil || out.ExitCode != 0 {
+				t.Fatalf("prepare: %s %q: %v, exit code %d: %s", program, args, err, out.ExitCode, out.Stderr)
+			}
+		})
+	}
+	return root
+}
+
+func (s Suite) execute(t *testing.T, c Case, root string, runner engine.Runner) engine.StepResult {
+	t.Helper()
+	project := config.Default(root)
+	project.Source = []string{"src"}
+	project.Quality.Paths = []string{"src"}
+	project.Quality.Pylint.Paths = []string{"src"}
+	project.Security.Bandit.Paths = []string{"src"}
+	project.Security.Safety.Requirements = []string{"requirements.txt"}
+	project.Unit.Coverage.Source = []string{"src"}
+	project.Tests.Unit = []string{"tests/unit"}
+	project.Run.Budgets = map[string]config.Duration{}
+	if c.Project != nil {
+		c.Project(project)
+	}
+	plan, err := engine.NewPlan(project, []engine.Stage{s.Stage(t, project)})
+	if err != nil {
+		t.Fatalf("plan: %v", err)
+	}
+	if plan, err = plan.Select(plan.Stages[0].Name + ":" + s.Step); err != nil {
+		t.Fatalf("select: %v", err)
+	}
+	dir := filepath.Join(filepath.Dir(root), "run")
+	if observer, ok := runner.(interface{ observe(dir string) }); ok {
+		observer.observe(dir)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	run, err := engine.Execute(ctx, plan, engine.Options{
+		Target: "test", Root: root, Dir: dir, ID: "test",
+		Runner: runner, Provider: provider{s, t}, Env: environment(c.Env), Limit: 1,
+	})
+	if err != nil {
+		t.Fatalf("execute: %v", err)
+	}
+	if testing.Verbose() {
+		log, _ := os.ReadFile(filepath.Join(dir, run.Stages[0].Steps[0].Log))
+		t.Logf("log:\n%s", log)
+	}
+	return run.Stages[0].Steps[0]
+}
+
+// environment is the little that a tool needs of this machine: no setting of the person who runs the tests.
+func environment(extra []string) []string {
+	keep := []string{"HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}
+	env := []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
+	for _, key := range keep {
+		if value, ok := os.LookupEnv(key); ok {
+			env = append(env, key+"="+value)
+		}
+	}
+	return append(env, extra...)
+}
+
+// provider gives the repository's own environment as python.
+type provider struct {
+	suite Suite
+	t     *testing.T
+}
+
+func (p provider) Provide(_ context.Context, need engine.Need, _ func(string)) (engine.Provision, error) {
+	if need == engine.NeedPython {
+		return engine.Provision{Programs: filepath.Join(Repository(p.t), ".venv", "bin")}, nil
+	}
+	if p.suite.Provide != nil {
+		return p.suite.Provide(p.t, need), nil
+	}
+	return engine.Provision{}, nil
+}
+
+// Repository returns the root of this repository.
+func Repository(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("find repository: no go.mod above the package")
+		}
+	}
+}
+
+// realRunner needs the repository's .venv.
+func realRunner(t *testing.T) engine.Runner {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(Repository(t), ".venv", "bin", "python")); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("find real tools: %v: run `mage setup` first", err)
+		}
+		t.Skipf("the real tools are not here: %v: run `mage setup` first", err)
+	}
+	runner := tool.NewRunner(tool.Options{State: filepath.Join(t.TempDir(), ".pipeline"), Run: "test"})
+	t.Cleanup(func() {
+		if err := runner.Close(); err != nil {
+			t.Errorf("close runner: %v", err)
+		}
+	})
+	return runner
+}
+
+func write(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
