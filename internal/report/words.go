@@ -152,6 +152,8 @@ func (r Report) Verdict() string {
 		word = "failed"
 	case r.Run.Status == engine.StatusSkipped:
 		word = "was skipped"
+	case r.Tally().Failed > 0:
+		return fmt.Sprintf("%s failed in %s, not fully judged", r.name(), Duration(r.Run.Duration))
 	}
 	return fmt.Sprintf("%s %s in %s", r.name(), word, Duration(r.Run.Duration))
 }

@@ -14,8 +14,9 @@ import (
 // Events is the stream that a run sends, in order of time.
 func Events(run *engine.Run, plan []engine.PlannedStage) []engine.Event {
 	at := func(ms int) time.Time { return run.Started.Add(time.Duration(ms) * time.Millisecond) }
+	begun := &engine.Run{ID: run.ID, Target: run.Target, Root: run.Root, Dir: run.Dir, Limit: run.Limit, Started: run.Started}
 	events := []engine.Event{
-		{Kind: engine.EventRunStarted, Time: at(0), Plan: plan},
+		{Kind: engine.EventRunStarted, Time: at(0), Plan: plan, Run: begun},
 		{Kind: engine.EventProvisioning, Time: at(10), Step: "python", Text: "installing 143 packages into .venv"},
 		{Kind: engine.EventProvisioned, Time: at(390), Step: "python", Text: "3.11.9 in .venv, 143 packages"},
 		{Kind: engine.EventProvisioning, Time: at(400), Step: "postgres", Text: "initdb"},
