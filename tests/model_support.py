@@ -40,7 +40,7 @@ def make_readings(days: int = 35, meters: int = 2, noise: float = 0.05) -> pd.Da
     random = np.random.default_rng(7)
     frames = []
     for meter in range(meters):
-        starts = pd.date_range("2025-03-03", periods=24 * days, freq="h", tz="Europe/Berlin")
+        starts = pd.date_range("2025-04-07", periods=24 * days, freq="h", tz="Europe/Berlin")
         hour, day = starts.hour.to_numpy(), starts.day_of_week.to_numpy()
         shape = 1 + 0.6 * np.sin(2 * np.pi * (hour - 7) / 24) + 0.4 * (hour == 19)
         units = (meter + 1) * shape * np.where(day >= 5, 0.7, 1.0)
@@ -98,8 +98,8 @@ def wrap(model: bytes, name: str, kind: str, **changes: object) -> ModelArtifact
         data_hash="1" * 64,
         scikit_learn="1.9.1",
         onnx_opset=21,
-        trained_from="2025-03-03T00:00:00+00:00",
-        trained_until="2025-03-20T00:00:00+00:00",
+        trained_from="2025-04-06T23:00:00+00:00",
+        trained_until="2025-04-20T00:00:00+00:00",
         metrics={"mae": 0.5},
         baseline_metrics={"mae": 1.0},
         drift_baseline=baseline.to_dict(),
@@ -115,7 +115,12 @@ def constant_graph(*outputs: float, inputs: int = len(FEATURES), names: int = 1)
     bias = numpy_helper.from_array(np.array(outputs, np.float32), "bias")
     results = [f"answer{index}" for index in range(names)]
     graph = helper.make_graph(
-        [helper.make_node("Gemm", ["X", "weights", "bias"], [name]) for name in results],
+        [
+            # Of missing values too: NaN * 0 would be NaN.
+            helper.make_node("IsNaN", ["X"], ["missing"]),
+            helper.make_node("Cast", ["missing"], ["numbers"], to=TensorProto.FLOAT),
+            *(helper.make_node("Gemm", ["numbers", "weights", "bias"], [name]) for name in results),
+        ],
         "constant",
         [helper.make_tensor_value_info("X", TensorProto.FLOAT, [None, inputs])],
         [

@@ -238,7 +238,7 @@ def _require_types(content: Mapping[str, Any]) -> None:
     numbers = ("metrics", "baseline_metrics", "thresholds")
     sound = (
         all(isinstance(content[key], str) for key in texts)
-        and type(content["onnx_opset"]) is int
+        and _is_number(content["onnx_opset"], int)
         and isinstance(content["drift_baseline"], dict)
         and isinstance(content["features"], list)
         and all(isinstance(name, str) for name in content["features"])
@@ -250,8 +250,13 @@ def _require_types(content: Mapping[str, Any]) -> None:
 
 def _finite_numbers(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        type(number) in (int, float) and math.isfinite(number) for number in value.values()
+        _is_number(number, (int, float)) and math.isfinite(number) for number in value.values()
     )
+
+
+def _is_number(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    # To Python true is the integer 1; to JSON it is no number.
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -71,8 +71,8 @@ class Registry:
     """A client of the registry at `uri` (default: MLFLOW_TRACKING_URI, else a local SQLite file).
 
     The constructor waits up to `patience` seconds (default: PATIENCE) for a server to answer, then
-    raises RegistryError. MLflow's own limits of a request (MLFLOW_HTTP_REQUEST_*) hold if they are set,
-    else far shorter ones than its defaults. All methods raise RegistryError.
+    raises RegistryError. MLflow's own limits of a request (MLFLOW_HTTP_REQUEST_*) hold if they are
+    set, else far shorter ones than its defaults. All methods raise RegistryError.
     """
 
     def __init__(self, uri: str | None = None, patience: float | None = None) -> None:
@@ -218,7 +218,7 @@ class Registry:
                 return action()
         except (RegistryError, ImportError):
             raise
-        except Exception as error:
+        except Exception as error:  # pylint: disable=broad-exception-caught  # SQLAlchemy's too
             # Not chained: MLflow's and the database driver's texts hold the URI with its password.
             text = redact(f"{type(error).__name__}: {error}", self._uri)
         raise RegistryError(f"{what} in MLflow at {self.uri}: {text}")

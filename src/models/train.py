@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -76,14 +77,16 @@ def decide(score: str, model: Metrics, baseline: Metrics, champion: Metrics | No
     """Why a model is not to be champion, None when it is.
 
     It must be strictly better (lower `score`) than the baseline and than the champion, if there
-    is one.
+    is one. A champion whose score is no number answers nothing of use and bars nobody.
     """
     mine = model[score]
-    rivals = {"the baseline": baseline, "the champion": champion}
+    rivals = {"the baseline": baseline[score]}
+    if champion is not None and not math.isnan(champion[score]):
+        rivals["the champion"] = champion[score]
     for rival, its in rivals.items():
         # "not <" rather than ">=": a score that is no number beats nobody.
-        if its is not None and not mine < its[score]:
-            return f"{score} {mine:.6g} does not beat {rival}'s {its[score]:.6g}"
+        if not mine < its:
+            return f"{score} {mine:.6g} does not beat {rival}'s {its:.6g}"
     return None
 
 

@@ -25,7 +25,8 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
         pytest.param(1.5, 2.0, 1.0, "the champion's 1", id="below-champion"),
         pytest.param(3.0, 2.0, 4.0, "the baseline's 2", id="champion-is-worse-still"),
         pytest.param(math.nan, 2.0, None, "nan does not beat", id="no-number"),
-        pytest.param(1.0, 2.0, math.nan, "does not beat", id="champion-no-number"),
+        pytest.param(1.0, 2.0, math.nan, None, id="champion-no-number"),
+        pytest.param(1.0, math.nan, None, "the baseline's nan", id="baseline-no-number"),
     ],
 )
 def test_champion_must_beat_both(model, baseline, champion, objection) -> None:
