@@ -62,12 +62,17 @@ class Run:
     returned: dict[str, Any]
 
 
-@pytest.fixture(scope="session")
-def dagbag() -> Any:
+def load_dags() -> Any:
     """The DAGs as Airflow's own processor loads them."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
     return BundleDagBag(dag_folder=DAGS, bundle_path=DAGS, bundle_name="dags-folder")
+
+
+@pytest.fixture(scope="session")
+def dagbag() -> Any:
+    """The DAGs, to look at only: running one leaves its parameters in it."""
+    return load_dags()
 
 
 @pytest.fixture(scope="session")
@@ -79,23 +84,18 @@ def airflow_database() -> None:
 
 
 @pytest.fixture
-def run_dag(dagbag: Any, airflow_database: None) -> Callable[..., Run]:
+def run_dag(airflow_database: None) -> Callable[..., Run]:
     """Run a DAG with these parameters by ``dag.test()``: real tasks, in this process.
 
     A mapped task's state is the worst of its instances, what it returned a list.
     """
 
     def run(dag_id: str, retries: int | None = None, **conf: Any) -> Run:
-        dag = dagbag.dags[dag_id]
-        configured = {task: task.retries for task in dag.tasks}
-        try:
-            if retries is not None:
-                for task in dag.tasks:
-                    task.retries = retries
-            return _outcome(dag.test(run_conf=conf))
-        finally:
-            for task, number in configured.items():
-                task.retries = number
+        dag = load_dags().dags[dag_id]
+        if retries is not None:
+            for task in dag.tasks:
+                task.retries = retries
+        return _outcome(dag.test(run_conf=conf))
 
     return run
 
@@ -149,17 +149,60 @@ def template(databases: Any) -> str:
     return str(database.database_url(url).database)
 
 
+@pytest.fixture(scope="session")
+def sample_template(databases: Any, template: str) -> str:
+    """The name of a database to clone that holds the shipped sample."""
+    from data import database
+    from data.create_datasets import SAMPLE
+    from data.ingestion import ingest_file
+
+    url = databases.create(template)
+    engine = database.engine(url)
+    ingest_file(SAMPLE, engine)
+    engine.dispose()
+    return str(database.database_url(url).database)
+
+
 @pytest.fixture
 def engine(databases: Any, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A fresh, migrated database, which DATABASE_URL names for the DAGs."""
+    yield from _clone(databases, template, monkeypatch)
+
+
+@pytest.fixture
+def stored(databases: Any, sample_template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A database with the sample, which DATABASE_URL names for the DAGs."""
+    yield from _clone(databases, sample_template, monkeypatch)
+
+
+def _clone(databases: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from data import database
 
-    url = databases.create(template)
+    url = databases.create(name)
     monkeypatch.setenv("DATABASE_URL", url)
     made = database.engine(url)
     yield made
     made.dispose()
     databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's SQLite store with its tables made, which takes seconds."""
+    from models.registry import Registry
+
+    path = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    Registry(f"sqlite:///{path}").champion_number("meter-regression")
+    return path
+
+
+@pytest.fixture
+def registry(empty_registry: Path, tmp_path: Path, isolated: None) -> Any:
+    """The registry of this test's own that MLFLOW_TRACKING_URI names; empty."""
+    from models.registry import Registry
+
+    shutil.copy(empty_registry, tmp_path / "mlflow.db")
+    return Registry()
 
 
 @pytest.fixture(autouse=True)

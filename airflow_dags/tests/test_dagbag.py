@@ -43,8 +43,8 @@ import airflow.sdk, airflow.dag_processing.dagbag
 from airflow.sdk import Asset, ExceptionRetryPolicy, Param, dag, get_current_context, task
 did, seen = [], {}
 def watch(event, args):
-    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.mkdir", "os.remove",
-                 "os.rename", "sqlite3.connect", "glob.glob"):
+    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.mkdir",
+                 "os.remove", "os.rename", "sqlite3.connect", "glob.glob"):
         did.append(f"{event} {args[:2]}")
     elif event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
         did.append(f"open {args[:2]}")

@@ -12,14 +12,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("meter-regression", "meter-high-consumption")
 
 
-@pytest.fixture
-def stored(engine: sa.Engine, run_dag: Callable[..., Any]) -> sa.Engine:
-    """A database into which the data DAG has brought the sample."""
-    run = run_dag("data_pipeline", incoming_dir=str(ROOT / "data"), pattern="sample_readings.csv")
-    assert run.state == "success"
-    return engine
-
-
 def predictions(engine: sa.Engine) -> list[Any]:
     with engine.connect() as connection:
         return list(
@@ -28,11 +20,19 @@ def predictions(engine: sa.Engine) -> list[Any]:
 
 
 def test_from_readings_to_champions_to_predictions(
-    run_dag: Callable[..., Any], stored: sa.Engine, tmp_path: Path
+    run_dag: Callable[..., Any], engine: sa.Engine, tmp_path: Path
 ) -> None:
+    from data.create_datasets import load_data, next_features
+    from data.features import FEATURES
+    from models.inference import load_latest_model
     from models.registry import Registry
 
-    with stored.connect() as connection:
+    # The registry doesn't exist yet here: the DAG makes it.
+    ingestion = run_dag(
+        "data_pipeline", incoming_dir=str(ROOT / "data"), pattern="sample_readings.csv"
+    )
+    assert ingestion.state == "success"
+    with engine.connect() as connection:
         newest = dict(
             connection.execute(
                 sa.text("SELECT meter_id, max(reading_date) FROM readings GROUP BY 1")
@@ -59,7 +59,7 @@ def test_from_readings_to_champions_to_predictions(
     assert inference.state == "success"
     report = inference.returned["validate_predictions"]
     assert (report["predicted"], report["changed"]) == (len(newest), len(newest))
-    made = predictions(stored)
+    made = predictions(engine)
     assert {row.meter_id for row in made} == set(newest)
     for row in made:
         assert (row.reading_date - newest[row.meter_id]).total_seconds() == 3600
@@ -68,13 +68,18 @@ def test_from_readings_to_champions_to_predictions(
         versions = inference.returned["load_champions"]
         assert row.model_version == "+".join(versions[name] for name in MODELS)
 
+    # What was predicted from the last week of the database is what the whole file gives.
+    upcoming = next_features(load_data())
+    expected = load_latest_model().predict(upcoming[list(FEATURES)].to_numpy("float32"))
+    assert [row.units_kwh for row in made] == pytest.approx(expected.tolist(), rel=1e-6)
+
     again = run_dag("inference_pipeline")
     assert again.returned["validate_predictions"]["changed"] == 0
-    assert predictions(stored) == made
+    assert predictions(engine) == made
 
     # A correction that arrives late corrects the prediction, and that one only.
     corrected = sorted(newest)[0]
-    with stored.begin() as connection:
+    with engine.begin() as connection:
         connection.execute(
             sa.text(
                 "UPDATE readings SET units = units * 3 + 1 "
@@ -84,11 +89,11 @@ def test_from_readings_to_champions_to_predictions(
         )
     after = run_dag("inference_pipeline")
     assert after.returned["validate_predictions"]["changed"] == 1
-    differing = [new for new, old in zip(predictions(stored), made, strict=True) if new != old]
+    differing = [new for new, old in zip(predictions(engine), made, strict=True) if new != old]
     assert [row.meter_id for row in differing] == [corrected]
 
     # The same readings again: equal, not better, hence not promoted, and the run is no failure.
-    with stored.begin() as connection:
+    with engine.begin() as connection:
         connection.execute(
             sa.text(
                 "UPDATE readings SET units = (units - 1) / 3 "
@@ -104,7 +109,9 @@ def test_from_readings_to_champions_to_predictions(
         assert second.returned["decide"][name]["champion_after"] == 1
 
 
-def test_training_on_the_sample_needs_no_database(run_dag: Callable[..., Any]) -> None:
+def test_training_on_the_sample_needs_no_database(
+    run_dag: Callable[..., Any], registry: Any
+) -> None:
     run = run_dag("training_pipeline", readings="sample")
     assert run.state == "success"
     assert {one["decision"] for one in run.returned["decide"].values()} == {"promoted"}
@@ -118,7 +125,7 @@ def test_training_on_the_sample_needs_no_database(run_dag: Callable[..., Any]) -
     ],
 )
 def test_too_few_readings_train_nothing(
-    run_dag: Callable[..., Any], stored: sa.Engine, conf: dict[str, Any]
+    run_dag: Callable[..., Any], stored: sa.Engine, registry: Any, conf: dict[str, Any]
 ) -> None:
     run = run_dag("training_pipeline", **conf)
     assert run.state == "failed"
@@ -127,7 +134,7 @@ def test_too_few_readings_train_nothing(
 
 
 def test_failed_training_fails_the_run_and_leaves_no_file(
-    run_dag: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_dag: Callable[..., Any], registry: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import jobs.training as job
 
@@ -157,7 +164,7 @@ def test_registry_out_of_reach_fails_before_any_work(
 
 
 def test_inference_without_champions_is_a_failure(
-    run_dag: Callable[..., Any], stored: sa.Engine
+    run_dag: Callable[..., Any], stored: sa.Engine, registry: Any
 ) -> None:
     run = run_dag("inference_pipeline", retries=0)
     assert run.state == "failed"
