@@ -1,0 +1,299 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+)
+
+// building is noted in an environment's lock while it is being made, so that what an interrupted run left half-made
+// can be told from a directory that happens to have the same name.
+const building = "building"
+
+// pythonSpec is an environment as it is wanted.
+type pythonSpec struct {
+	need         engine.Need
+	version      string // "3.11"
+	shown        string // the directory as the project writes it
+	dir          string // absolute
+	requirements string // absolute
+	shownReqs    string
+}
+
+// pythonEnv is an environment as it was made.
+type pythonEnv struct {
+	spec  pythonSpec
+	stamp stamp
+}
+
+func (p *Provisioner) pythonSpec(name string, apart bool) (pythonSpec, error) {
+	python := p.project.Python
+	spec := pythonSpec{need: engine.NeedPython, version: python.Version, shown: python.Directory, shownReqs: python.Requirements}
+	if apart {
+		environ, ok := python.Apart[name]
+		if !ok {
+			return pythonSpec{}, fmt.Errorf("there is no environment %q under python.apart: it has %s", name, strings.Join(slices.Sorted(maps.Keys(python.Apart)), ", "))
+		}
+		spec.need, spec.shown, spec.shownReqs = engine.Need("python:"+name), environ.Directory, environ.Requirements
+	}
+	if spec.shown == "" || spec.shownReqs == "" || spec.version == "" {
+		return pythonSpec{}, fmt.Errorf("environment %s has no directory, requirements or version: see python in pipeline.yaml", spec.need)
+	}
+	spec.dir = filepath.Join(p.root, filepath.FromSlash(spec.shown))
+	spec.requirements = filepath.Join(p.root, filepath.FromSlash(spec.shownReqs))
+	return spec, nil
+}
+
+// pythonSpecs are all environments of the project, the first one first.
+func (p *Provisioner) pythonSpecs() ([]pythonSpec, error) {
+	first, err := p.pythonSpec("", false)
+	specs, errs := []pythonSpec{first}, []error{err}
+	for _, name := range slices.Sorted(maps.Keys(p.project.Python.Apart)) {
+		spec, err := p.pythonSpec(name, true)
+		specs, errs = append(specs, spec), append(errs, err)
+	}
+	return specs, errors.Join(errs...)
+}
+
+func (p *Provisioner) providePython(ctx context.Context, spec pythonSpec, say func(string)) (engine.Provision, error) {
+	p.mu.Lock()
+	made, ok := p.pythons[spec.dir]
+	if !ok {
+		made = newShared[pythonEnv]()
+		p.pythons[spec.dir] = made
+	}
+	p.mu.Unlock()
+	env, err := made.get(ctx, func(ctx context.Context) (pythonEnv, error) { return p.ensurePython(ctx, spec, say) })
+	if err != nil {
+		return engine.Provision{}, err
+	}
+	return engine.Provision{
+		Programs: filepath.Join(spec.dir, "bin"),
+		Env: map[string]string{
+			"VIRTUAL_ENV": spec.dir,
+			"PYTHONUTF8":  "1",
+			// Empty is unset to Python. Bytecode is written, since every tool would compile its imports anew without it.
+			"PYTHONPATH": "",
+			"PYTHONHOME": "",
+		},
+		Detail: fmt.Sprintf("Python %s with %d packages in %s", env.stamp.Interpreter.Version, env.stamp.Count, spec.shown),
+	}, nil
+}
+
+// ensurePython hands out the environment if it is as it should be, and makes it so if not. The environment stays
+// locked against rebuilding, by a shared lock, until Close: another run of this checkout may want other requirements.
+func (p *Provisioner) ensurePython(ctx context.Context, spec pythonSpec, say func(string)) (pythonEnv, error) {
+	if _, err := os.Stat(spec.requirements); err != nil {
+		return pythonEnv{}, fmt.Errorf("read requirements of %s: %w: make the file, or name another one under python in pipeline.yaml", spec.shown, err)
+	}
+	lock, err := openLock(p.own("locks", strings.ReplaceAll(spec.shown, "/", "-")+".lock"))
+	if err != nil {
+		return pythonEnv{}, err
+	}
+	env, err := p.ensureLocked(ctx, spec, lock, say)
+	if err != nil {
+		return pythonEnv{}, errors.Join(err, lock.close())
+	}
+	p.mu.Lock()
+	p.held = append(p.held, lock)
+	p.mu.Unlock()
+	return env, nil
+}
+
+func (p *Provisioner) ensureLocked(ctx context.Context, spec pythonSpec, lock *fileLock, say func(string)) (pythonEnv, error) {
+	waiting := func(what string) func() {
+		return func() { say(fmt.Sprintf("waiting for another run, which %s %s", what, spec.shown)) }
+	}
+	if err := lock.take(ctx, unix.LOCK_SH, waiting("is making")); err != nil {
+		return pythonEnv{}, err
+	}
+	state, found, _ := inspect(spec)
+	if state == current {
+		return pythonEnv{spec, found}, nil
+	}
+	if err := lock.release(); err != nil {
+		return pythonEnv{}, fmt.Errorf("release lock: %w", err)
+	}
+	if err := lock.take(ctx, unix.LOCK_EX, waiting("is using")); err != nil {
+		return pythonEnv{}, err
+	}
+	state, found, reason := inspect(spec) // again: another run may have made it meanwhile
+	if state != current {
+		var err error
+		if found, err = p.buildPython(ctx, spec, lock, state, reason, say); err != nil {
+			return pythonEnv{}, err
+		}
+	}
+	if err := lock.take(ctx, unix.LOCK_SH, func() {}); err != nil {
+		return pythonEnv{}, err
+	}
+	return pythonEnv{spec, found}, nil
+}
+
+// buildPython makes an environment. Only a complete one is brought up to date in place: after an interruption uv can't
+// tell a package that is half there from a whole one, so everything is made anew then.
+func (p *Provisioner) buildPython(ctx context.Context, spec pythonSpec, lock *fileLock, state freshness, reason string, say func(string)) (stamp, error) {
+	uv, err := p.needUV(ctx, say)
+	if err != nil {
+		return stamp{}, fmt.Errorf("make %s: %w", spec.shown, err)
+	}
+	if state == absent && lock.noted() != building {
+		if err := mayReplace(spec); err != nil {
+			return stamp{}, err
+		}
+	}
+	if err := lock.note(building); err != nil {
+		return stamp{}, err
+	}
+	if err := os.Remove(filepath.Join(spec.dir, stampName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return stamp{}, fmt.Errorf("remove stamp of %s: %w", spec.shown, err)
+	}
+	if state == absent {
+		say(fmt.Sprintf("making %s with Python %s, since %s", spec.shown, spec.version, reason))
+		if err := os.RemoveAll(spec.dir); err != nil {
+			return stamp{}, fmt.Errorf("remove %s: %w", spec.shown, err)
+		}
+		if err := p.makeVenv(ctx, uv, spec, say); err != nil {
+			return stamp{}, err
+		}
+	} else {
+		say(fmt.Sprintf("updating %s, since %s", spec.shown, reason))
+	}
+	made, err := p.sync(ctx, uv, spec, say)
+	if err != nil {
+		return stamp{}, err
+	}
+	return made, lock.note("")
+}
+
+// mayReplace refuses to clear a place that holds anything else than a Python environment.
+func mayReplace(spec pythonSpec) error {
+	entries, err := os.ReadDir(spec.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make %s: %w: move what is there away", spec.shown, err)
+	}
+	if len(entries) > 0 && !exists(filepath.Join(spec.dir, "pyvenv.cfg")) {
+		return fmt.Errorf("make %s: it is a directory that is no Python environment: move it away, or set python.directory in pipeline.yaml", spec.shown)
+	}
+	return nil
+}
+
+func (p *Provisioner) makeVenv(ctx context.Context, uv uvTool, spec pythonSpec, say func(string)) error {
+	_, err := p.run(ctx, engine.Invocation{
+		Program: uv.path,
+		Args:    []string{"venv", "--no-project", "--no-progress", "--color", "never", "--python", spec.version, spec.dir},
+		Env:     p.pythonFree().list(),
+		Line:    func(line string) { sayDownload(line, say) },
+	})
+	if err == nil {
+		return nil
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		return fmt.Errorf("make %s: %w", spec.shown, err)
+	}
+	return fmt.Errorf("make %s: uv could not make an environment with Python %s: %w: %s", spec.shown, spec.version, err, installPython(spec.version))
+}
+
+// sync installs exactly the requirements, and stamps the environment.
+func (p *Provisioner) sync(ctx context.Context, uv uvTool, spec pythonSpec, say func(string)) (stamp, error) {
+	requirements, err := hashFile(spec.requirements) // before uv reads it: a change meanwhile then makes it stale
+	if err != nil {
+		return stamp{}, fmt.Errorf("read requirements: %w", err)
+	}
+	if err := p.uvSync(ctx, uv, spec, say); err != nil {
+		return stamp{}, err
+	}
+	found, err := findInterpreter(spec.dir)
+	if err != nil {
+		return stamp{}, fmt.Errorf("find Python of %s: %w", spec.shown, err)
+	}
+	if found.Version, err = pythonVersion(spec.dir); err != nil {
+		return stamp{}, fmt.Errorf("find Python of %s: %w", spec.shown, err)
+	}
+	made := stamp{
+		Schema: stampSchema, Directory: spec.dir, Python: spec.version, Requirements: requirements,
+		Interpreter: found, UV: uv.version,
+	}
+	made.Packages, made.Count = installed(spec.dir)
+	content, err := json.MarshalIndent(made, "", "  ")
+	if err != nil {
+		return stamp{}, fmt.Errorf("write stamp: %w", err)
+	}
+	return made, writeAtomically(filepath.Join(spec.dir, stampName), append(content, '\n'))
+}
+
+// uvSync asks uv to install; without a network it tries with what uv has kept of earlier times.
+func (p *Provisioner) uvSync(ctx context.Context, uv uvTool, spec pythonSpec, say func(string)) error {
+	sync := func(extra ...string) error {
+		args := append([]string{
+			"pip", "sync", "--require-hashes", "--no-progress", "--color", "never", "--allow-empty-requirements",
+			"--python", filepath.Join(spec.dir, "bin", "python"),
+		}, extra...)
+		_, err := p.run(ctx, engine.Invocation{
+			Program: uv.path, Args: append(args, spec.requirements), Env: p.pythonFree().list(),
+			Line: func(line string) { sayDownload(line, say) },
+		})
+		return err
+	}
+	err := sync()
+	if err == nil {
+		return nil
+	}
+	if !soundsOffline(err) {
+		return fmt.Errorf("install %s into %s: %w", spec.shownReqs, spec.shown, err)
+	}
+	say("the package index can't be reached; trying with what was downloaded before")
+	if sync("--offline") == nil {
+		return nil
+	}
+	return fmt.Errorf("install %s into %s: %w: the package index can't be reached; run `mage setup` once with a network "+
+		"(behind a proxy set HTTPS_PROXY, for an own index UV_INDEX_URL), then it works without one", spec.shownReqs, spec.shown, err)
+}
+
+// soundsOffline tells an unreachable index from requirements that can't be met.
+func soundsOffline(err error) bool {
+	var exit *exitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	for _, sign := range []string{
+		"dns error", "error sending request", "tcp connect error", "client error (Connect)", "Connection refused",
+		"operation timed out", "network connectivity is disabled", "failed to lookup address", "Network unreachable",
+	} {
+		if strings.Contains(exit.words, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// sayDownload passes on what of uv's output is worth a line: how many packages, not which.
+func sayDownload(line string, say func(string)) {
+	line = strings.TrimSpace(line)
+	for _, start := range []string{"Downloading cpython", "Resolved ", "Prepared ", "Installed ", "Uninstalled "} {
+		if strings.HasPrefix(line, start) {
+			say(line)
+		}
+	}
+}
+
+// installPython is what to do where there is no Python of the wanted version.
+func installPython(version string) string {
+	return fmt.Sprintf("install Python %[1]s: on Debian `sudo apt-get install python%[1]s python%[1]s-venv`; on macOS `brew install python@%[1]s`; "+
+		"on Windows work in WSL, as on Debian; anywhere, with a network, `uv python install %[1]s`", version)
+}
