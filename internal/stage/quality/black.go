@@ -55,7 +55,7 @@ func parseBlack(tree python.Tree, out engine.Output) (engine.Judgement, error) {
 	}
 	diffs := readDiffs(string(out.Stdout), out.Root)
 	log := readBlackLog(stderr, out.Root)
-	if len(log.changed) != changed || len(log.same) != same || (out.ExitCode == 1) != (changed > 0) || out.ExitCode > 1 {
+	if len(log.changed) != changed || len(log.same) != same || (out.ExitCode == 1) != (changed > 0) || out.ExitCode&^1 != 0 {
 		return engine.Judgement{}, python.ErrDisagrees
 	}
 	if len(diffs) == changed { // the diff has the names as they are, where the log leaves escape sequences out

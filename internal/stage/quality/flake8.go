@@ -51,7 +51,7 @@ func parseFlake8(tree python.Tree, out engine.Output) (engine.Judgement, error) 
 	}
 	files, reported := flake8Files.FindAllSubmatch(out.Stdout, -1), flake8Reported.FindSubmatch(out.Stderr)
 	switch {
-	case out.ExitCode > 1 || reported == nil:
+	case out.ExitCode&^1 != 0 || reported == nil:
 		return engine.Judgement{}, python.Failure("flake8", out)
 	case len(files) != 1:
 		return engine.Judgement{}, errors.New("flake8 wrote its report somewhere else: remove output-file from its settings")

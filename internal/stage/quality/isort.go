@@ -83,7 +83,7 @@ func parseIsort(tree python.Tree, out engine.Output) (engine.Judgement, error) {
 		return engine.Judgement{}, fmt.Errorf("isort could not read every file (%s): correct it, or leave the file out in isort's own settings",
 			python.Shorten(string(unread[0][1]), 300))
 	}
-	if out.ExitCode > 1 || (len(seen) == 0 && out.ExitCode != 0) {
+	if out.ExitCode&^1 != 0 || (len(seen) == 0 && out.ExitCode != 0) {
 		return engine.Judgement{}, python.Failure("isort", out)
 	}
 	if len(seen) == 0 {

@@ -26,7 +26,7 @@ type Invocation struct {
 	ExitCode int             `json:"exit_code"`
 	Stdout   Text            `json:"stdout"`
 	Stderr   Text            `json:"stderr"`
-	Files    map[string]Text `json:"files,omitempty"` // in the artifacts and scratch directories
+	Files    map[string]Text `json:"files,omitempty"` // made or changed, relative to the run directory
 	Failure  string          `json:"failure,omitempty"`
 }
 
@@ -159,7 +159,7 @@ type call struct {
 
 func (r *recorder) observe(dir string) { r.dir = dir }
 
-// Run keeps the output, and each file in the artifacts and scratch directories that the program made or changed.
+// Run keeps the output, and each file that the program made or changed.
 func (r *recorder) Run(ctx context.Context, i engine.Invocation) (engine.Output, error) {
 	before := files(r.t, r.dir)
 	out, err := r.Runner.Run(ctx, i)
@@ -209,18 +209,23 @@ func commandOf(i engine.Invocation, at places) []string {
 	return command
 }
 
-// kept are the files that a recording holds: what steps read, and not what tools keep for themselves.
+// kept are the files that a recording holds: what steps read, and source that tools change, but not what tools keep
+// for themselves.
 func kept(name string) bool {
 	ending := filepath.Ext(name)
-	return slices.Contains([]string{".json", ".xml", ".txt"}, ending) || filepath.Base(name) == "index.html"
+	return slices.Contains([]string{".json", ".xml", ".txt", ".py"}, ending) || filepath.Base(name) == "index.html"
 }
 
-// files reads what is in the artifacts and scratch directories; of a page the beginning is enough.
+// files reads what is in the run's artifacts and scratch directories, and in the project beside the run; of a page the
+// beginning is enough.
 func files(t *testing.T, run string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, dir := range []string{"artifacts", "scratch"} {
+	for _, dir := range []string{"artifacts", "scratch", "../" + projectName} {
 		err := filepath.WalkDir(filepath.Join(run, dir), func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() && entry.Name() == ".git" {
+				return filepath.SkipDir
+			}
 			if err != nil || !entry.Type().IsRegular() || !kept(path) {
 				return nil // a directory that is not there yet, or that the program removes
 			}

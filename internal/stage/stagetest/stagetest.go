@@ -73,14 +73,16 @@ func (s Suite) Test(t *testing.T) {
 	}
 }
 
-// Recordings returns what the cases recorded, as seeds of a fuzz target.
-func (s Suite) Recordings(f *testing.F) []Recording {
-	f.Helper()
-	var all []Recording
-	for _, c := range s.Cases {
-		if c.Tamper == nil {
-			all = append(all, s.load(f, c.Name))
-		}
+// Seeds returns every program that was recorded for a step, for a fuzz target of its parser.
+func Seeds(t testing.TB, step string) []Invocation {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join("testdata", step, "*.json"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("find recordings of %s: %v: run the test with -update", step, err)
+	}
+	var all []Invocation
+	for _, name := range names {
+		all = append(all, load(t, name).Invocations...)
 	}
 	return all
 }
@@ -103,7 +105,7 @@ func (s Suite) replay(t *testing.T, c Case) {
 	if c.From != "" {
 		from = c.From
 	}
-	recording := s.load(t, from)
+	recording := load(t, s.path(from, ".json"))
 	if c.Tamper != nil {
 		c.Tamper(&recording)
 	}
@@ -133,9 +135,9 @@ func (s Suite) compare(t *testing.T, c Case, got []byte) {
 	}
 }
 
-func (s Suite) load(t testing.TB, name string) Recording {
+func load(t testing.TB, path string) Recording {
 	t.Helper()
-	content, err := os.ReadFile(s.path(name, ".json"))
+	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("read recording: %v: run the test with -update", err)
 	}
@@ -143,19 +145,22 @@ func (s Suite) load(t testing.TB, name string) Recording {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&recording); err != nil {
-		t.Fatalf("read recording %s: %v", name, err)
+		t.Fatalf("read recording %s: %v", path, err)
 	}
 	return recording
 }
 
-// project makes the case's files in a directory whose name has a space and a letter that is not ASCII.
+// projectName of every project has a space and a letter that is not ASCII.
+const projectName = "a projéct"
+
+// project makes the case's files, in a directory beside which the run will be.
 func (s Suite) project(t *testing.T, c Case, prepare bool) string {
 	t.Helper()
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := filepath.Join(base, "a projéct")
+	root := filepath.Join(base, projectName)
 	if err := os.Mkdir(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
