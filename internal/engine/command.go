@@ -57,8 +57,16 @@ func (w *worker) invocation(place place) Invocation {
 		if progress == nil {
 			return
 		}
-		if done, total, ok := progress(line); ok {
-			w.log.event(Event{Kind: EventProgress, Done: done, Total: total})
+		// It is called in a goroutine of the runner's, where a panic would end the process.
+		err := contained(func() error {
+			if done, total, ok := progress(line); ok {
+				w.log.event(Event{Kind: EventProgress, Done: done, Total: total})
+			}
+			return nil
+		})
+		if err != nil {
+			progress = nil
+			w.log.note("# read progress: %v", err)
 		}
 	}
 	return i

@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/plain"
 )
 
 // emitter hands events to the reporters, one at a time, and remembers which of them failed.
@@ -13,11 +16,12 @@ type emitter struct {
 	failed    []bool
 	errs      []error
 	closed    bool
+	mask      *plain.Mask
 	now       func() time.Time
 }
 
-func newEmitter(reporters []Reporter, now func() time.Time) *emitter {
-	return &emitter{reporters: reporters, failed: make([]bool, len(reporters)), now: now}
+func newEmitter(reporters []Reporter, mask *plain.Mask, now func() time.Time) *emitter {
+	return &emitter{reporters: reporters, failed: make([]bool, len(reporters)), mask: mask, now: now}
 }
 
 // send gives an event to every reporter. What goes wrong with one is told to all, once.
@@ -70,7 +74,7 @@ func (e *emitter) note(i int, err error) error {
 		return nil
 	}
 	e.failed[i] = true
-	err = fmt.Errorf("report run: %w", err)
+	err = errors.New("report run: " + e.mask.String(plain.Text(err.Error())))
 	e.errs = append(e.errs, err)
 	return err
 }

@@ -13,6 +13,7 @@ func safe(j *Judgement, mask *plain.Mask) {
 			line(s)
 		}
 	}
+	line(&j.Unit)
 	for i := range j.Findings {
 		finding(&j.Findings[i])
 	}
@@ -22,6 +23,7 @@ func safe(j *Judgement, mask *plain.Mask) {
 	}
 	for i := range j.Metrics {
 		line(&j.Metrics[i].Name)
+		line(&j.Metrics[i].Unit)
 		text(&j.Metrics[i].Help)
 	}
 	for i := range j.Notes {
@@ -32,6 +34,9 @@ func safe(j *Judgement, mask *plain.Mask) {
 	}
 	for t := range j.Tables {
 		line(&j.Tables[t].Title)
+		for c := range j.Tables[t].Columns {
+			line(&j.Tables[t].Columns[c])
+		}
 		for r := range j.Tables[t].Rows {
 			for c := range j.Tables[t].Rows[r] {
 				line(&j.Tables[t].Rows[r][c])

@@ -43,11 +43,12 @@ type outcome struct {
 }
 
 func newExecution(g *graph, plan Plan, opts Options, dir runDir) *execution {
-	emit := newEmitter(opts.Reporters, opts.Now)
+	mask := plain.NewMask(opts.Secrets...)
+	emit := newEmitter(opts.Reporters, mask, opts.Now)
 	x := &execution{
 		opts: opts, plan: plan, g: g, dir: dir, emit: emit,
 		order: g.prioritise(opts.Limit, opts.Expected),
-		mask:  plain.NewMask(opts.Secrets...),
+		mask:  mask,
 		done:  make(chan outcome, len(g.nodes)),
 		left:  len(g.nodes),
 		record: &Run{

@@ -138,6 +138,7 @@ func (w *worker) conclude(result StepResult, v verdict) StepResult {
 		result.Judgement = Judgement{Warnings: v.judgement.Warnings}
 		return result
 	}
+	v.judgement.Findings = slices.Clone(v.judgement.Findings)
 	sources := &sources{root: w.x.opts.Root, files: map[string][][]byte{}}
 	sources.complete(w.node, v.judgement.Findings)
 	for i := range v.judgement.Allowed {
