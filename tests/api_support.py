@@ -185,7 +185,7 @@ class Server:
         self._bound = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._bound.wait(30) or not self.port:
+        if not self._bound.wait(90) or not self.port:
             self.__exit__()
             raise AssertionError("server did not start:\n" + "".join(self.lines))
         return self
@@ -222,7 +222,7 @@ class Server:
         finally:
             connection.close()
 
-    def wait_ready(self, seconds: float = 20) -> None:
+    def wait_ready(self, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while self.request("GET", "/health/ready")[0] != 200:
             assert time.monotonic() < deadline, "".join(self.lines)
