@@ -86,7 +86,7 @@ func (p *Project) Environment(name string, process []string) (Variables, error) 
 	for _, variable := range slices.Sorted(maps.Keys(names)) {
 		v := Variable{
 			Name:     variable,
-			Secret:   slices.Contains(declared.Secrets, variable) || soundsSecret(variable),
+			Secret:   slices.Contains(declared.Secrets, variable) || p.IsSecret(variable),
 			Required: slices.Contains(declared.Required, variable),
 			Origin:   OriginNone,
 		}
@@ -139,6 +139,16 @@ func badEnvLine(content []byte) int {
 		}
 	}
 	return 0
+}
+
+// IsSecret reports whether some environment declares the variable a secret, or its name says that it is one.
+func (p *Project) IsSecret(name string) bool {
+	for _, environment := range p.Environments {
+		if slices.Contains(environment.Secrets, name) {
+			return true
+		}
+	}
+	return soundsSecret(name)
 }
 
 // soundsSecret guards what nobody declared: such names are masked, and refused in files.
