@@ -27,7 +27,7 @@ class Gateway:
 
     * A declared length over the limit is a 413 before any of the body is read. (The server
       discards the rest, so that a client which sends all of it first still gets the answer.)
-    * HEAD is answered like GET, without the body (RFC 9110, section 9.3.2).
+    * HEAD is answered like GET (RFC 9110, section 9.3.2); the server leaves out the body.
     * Every request gets an ``X-Request-ID``, the client's own if it is plausible.
     """
 
@@ -72,9 +72,8 @@ class _Exchange:
     def __init__(self, scope: Scope, send: Send) -> None:
         self.started = time.perf_counter()
         self.method: str = scope["method"]
-        self.head = self.method == "HEAD"
-        # The server must go on seeing HEAD, so the rewritten scope is a copy.
-        self.scope: Scope = {**scope, "method": "GET"} if self.head else scope
+        # A copy: the server must go on seeing HEAD, since it is what leaves out the body.
+        self.scope: Scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.declared = 0
         self.request_id = b""
         self.status = 0
@@ -88,13 +87,11 @@ class _Exchange:
         self.request_id = self.request_id or uuid.uuid4().hex.encode()
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, with the request's id; without the body for HEAD."""
+        """Pass a message on, with the request's id."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.request_id)]
             message = {**message, "headers": headers}
-        elif self.head:
-            message = {**message, "body": b""}
         await self._send(message)
 
     def log(self, seconds: float) -> None:
