@@ -85,6 +85,7 @@ func (r *recorder) Event(e engine.Event) error {
 		r.most = max(r.most, len(r.active))
 	case engine.EventStepFinished:
 		delete(r.active, id)
+	default:
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,13 +19,14 @@ type place struct {
 }
 
 func (w *worker) place(provisions []Provision) (place, error) {
-	scratch, err := w.x.dir.makeScratch(w.node.stageName, w.node.step.Name)
-	if err != nil {
-		return place{}, err
-	}
 	p := place{
-		root: w.x.opts.Root, artifacts: w.x.dir.artifacts(), scratch: scratch,
+		root: w.x.opts.Root, artifacts: w.x.dir.artifacts(), scratch: w.x.dir.scratch(w.node.stageName, w.node.step.Name),
 		command: w.node.step.Command, extra: map[string]string{},
+	}
+	if p.usesScratch() {
+		if err := os.MkdirAll(p.scratch, 0o700); err != nil {
+			return place{}, fmt.Errorf("make scratch directory: %w", err)
+		}
 	}
 	for _, provision := range provisions {
 		if provision.Programs != "" {
@@ -41,8 +43,21 @@ func (w *worker) place(provisions []Provision) (place, error) {
 	return p, nil
 }
 
+// usesScratch is true for a function, which may use it without saying so.
+func (p place) usesScratch() bool {
+	if p.command == nil {
+		return true
+	}
+	for _, value := range p.command.Env {
+		if strings.Contains(value, ScratchDir) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.command.Args, func(arg string) bool { return strings.Contains(arg, ScratchDir) })
+}
+
 func (p place) remove() error {
-	if p.scratch == "" {
+	if p.scratch == "" || !p.usesScratch() {
 		return nil
 	}
 	return removeScratch(p.scratch)

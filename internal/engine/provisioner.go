@@ -112,7 +112,7 @@ func (p *provisioner) release(ctx context.Context, provisions []Provision) error
 }
 
 // releaseUnclaimed waits for what is still being provided for steps that never started, and gives it back.
-func (p *provisioner) releaseUnclaimed(nodes []*node) {
+func (p *provisioner) releaseUnclaimed(ctx context.Context, nodes []*node) {
 	limit := time.NewTimer(p.grace)
 	defer limit.Stop()
 	for _, n := range nodes {
@@ -126,7 +126,7 @@ func (p *provisioner) releaseUnclaimed(nodes []*node) {
 			p.emit.send(Event{Kind: EventMessage, Text: "gave up waiting for what was being provided for steps that did not run"})
 			return
 		}
-		if err := p.release(context.Background(), n.provision.provisions); err != nil {
+		if err := p.release(ctx, n.provision.provisions); err != nil {
 			p.emit.send(Event{Kind: EventMessage, Text: p.mask.String(plain.Line("release what was provided: " + err.Error()))})
 		}
 	}

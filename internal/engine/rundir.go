@@ -34,7 +34,7 @@ func makeRunDir(dir string) (runDir, error) {
 }
 
 func (r runDir) make() error {
-	if err := os.MkdirAll(r.path, 0o755); err != nil {
+	if err := os.MkdirAll(r.path, 0o755); err != nil { //nolint:gosec // a server that runs as another user may have to pass through
 		return err
 	}
 	entries, err := os.ReadDir(r.path)
@@ -45,7 +45,7 @@ func (r runDir) make() error {
 		return fmt.Errorf("%s is not empty: it belongs to another run", r.path)
 	}
 	for _, name := range []string{logsDir, artsDir} {
-		if err := os.Mkdir(filepath.Join(r.path, name), 0o755); err != nil {
+		if err := os.Mkdir(filepath.Join(r.path, name), 0o750); err != nil {
 			return err
 		}
 	}
@@ -74,12 +74,8 @@ func (r runDir) artifacts() string { return filepath.Join(r.path, artsDir) }
 // logPath is relative, slash-separated.
 func (r runDir) logPath(stage, step string) string { return path.Join(logsDir, stage, step+".log") }
 
-func (r runDir) makeScratch(stage, step string) (string, error) {
-	dir := filepath.Join(r.path, scratchDir, stage, step)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("make scratch directory: %w", err)
-	}
-	return dir, nil
+func (r runDir) scratch(stage, step string) string {
+	return filepath.Join(r.path, scratchDir, stage, step)
 }
 
 // removeScratch removes what a step left, also directories that it made read-only.

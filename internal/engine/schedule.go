@@ -77,7 +77,7 @@ func (x *execution) run(parent context.Context) (*Run, error) {
 		}
 	}
 	x.loop(ctx)
-	x.needs.releaseUnclaimed(x.g.nodes)
+	x.needs.releaseUnclaimed(ctx, x.g.nodes)
 	x.conclude()
 	return x.record, errors.Join(x.emit.errs...)
 }

@@ -72,13 +72,13 @@ func TestASmallStepPassesOnlyIfItDelaysNobody(t *testing.T) {
 func TestSlots(t *testing.T) {
 	for seed := range uint64(100) {
 		in(t, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test that can be repeated
-			max := 1 + random.IntN(4)
+			random := rand.New(rand.NewPCG(seed, 1)) // can be repeated
+			most := 1 + random.IntN(4)
 			var used, lone, active atomic.Int64
 			var steps []engine.Step
 			for i := range 1 + random.IntN(15) {
 				weight := random.IntN(7)
-				held := int64(min(weight, max))
+				held := int64(min(weight, most))
 				if held == 0 {
 					held = 1
 				}
@@ -87,8 +87,8 @@ func TestSlots(t *testing.T) {
 				step := engine.Step{Name: fmt.Sprintf("s%d", i), Slots: weight, Alone: single, Func: func(context.Context, engine.Scope) (engine.Judgement, error) {
 					defer used.Add(-held)
 					defer active.Add(-1)
-					if n := used.Add(held); n > int64(max) {
-						t.Errorf("seed %d: %d slots of %d are used", seed, n, max)
+					if n := used.Add(held); n > int64(most) {
+						t.Errorf("seed %d: %d slots of %d are used", seed, n, most)
 					}
 					active.Add(1)
 					if single {
@@ -108,7 +108,7 @@ func TestSlots(t *testing.T) {
 				}
 				steps = append(steps, step)
 			}
-			x := newTrial(t, func(o *engine.Options) { o.Limit = max })
+			x := newTrial(t, func(o *engine.Options) { o.Limit = most })
 			x.execute(t.Context(), one(steps...)).want(0)
 			for _, r := range x.run.Stages[0].Steps {
 				if r.Status != engine.StatusPassed {
@@ -152,15 +152,20 @@ func TestAfter(t *testing.T) {
 		code  int
 	}{
 		{"passed", do("a", 0, judged), []string{"s:a passed", "s:b passed", "s:c passed", "s:d passed"}, 0},
-		{"failed", do("a", 0, finding(engine.SeverityHigh)), []string{"s:a failed", "s:b skipped (it runs after s:a, which failed)",
-			"s:c skipped (it runs after s:b, which was skipped: it runs after s:a, which failed)", "s:d passed"}, 1},
+		{"failed", do("a", 0, finding(engine.SeverityHigh)), []string{
+			"s:a failed", "s:b skipped (it runs after s:a, which failed)",
+			"s:c skipped (it runs after s:b, which was skipped: it runs after s:a, which failed)", "s:d passed",
+		}, 1},
 		{"not judged", do("a", 0, engine.Judgement{Judged: 0, Unit: "tests"}), []string{
 			"s:a error (it judged no tests, and a gate that looks at nothing is no gate: check the paths in pipeline.yaml)",
 			"s:b skipped (it runs after s:a, which could not be judged)",
-			"s:c skipped (it runs after s:b, which was skipped: it runs after s:a, which could not be judged)", "s:d passed"}, 3},
-		{"skipped", engine.Step{Name: "a", Skip: "it is off"}, []string{"s:a skipped (it is off)",
+			"s:c skipped (it runs after s:b, which was skipped: it runs after s:a, which could not be judged)", "s:d passed",
+		}, 3},
+		{"skipped", engine.Step{Name: "a", Skip: "it is off"}, []string{
+			"s:a skipped (it is off)",
 			"s:b skipped (it runs after s:a, which was skipped: it is off)",
-			"s:c skipped (it runs after s:b, which was skipped: it runs after s:a, which was skipped: it is off)", "s:d passed"}, 0},
+			"s:c skipped (it runs after s:b, which was skipped: it runs after s:a, which was skipped: it is off)", "s:d passed",
+		}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -291,8 +296,8 @@ func TestProvisioningTakesNoSlot(t *testing.T) {
 	in(t, func(t *testing.T) {
 		x := newTrial(t, func(o *engine.Options) { o.Limit = 1; o.Provider = slow{10 * time.Second} })
 		x.execute(t.Context(), one(do("a", 5*time.Second, judged, needs("python")), do("b", 5*time.Second, judged, needs("python", "postgres")),
-			do("c", 10*time.Second, judged))).want(0).wantOrder("c", "a", "b")
-		if x.run.Duration != 20*time.Second {
+			do("c", 11*time.Second, judged))).want(0).wantOrder("c", "a", "b")
+		if x.run.Duration != 21*time.Second {
 			t.Errorf("took %s", x.run.Duration)
 		}
 		if said := strings.Join(x.seen.texts(engine.EventProvisioned), ", "); said != "made python, made postgres" && said != "made postgres, made python" {

@@ -62,13 +62,21 @@ func TestCommand(t *testing.T) {
 		{"passed", tooltest.Stub{Files: report("ok")}, 0, "passed"},
 		{"exit code is data", tooltest.Stub{Files: report("ok"), Output: engine.Output{ExitCode: 64}}, 0, "passed"},
 		{"no report", tooltest.Stub{Output: engine.Output{ExitCode: 2}}, 3, "error (read json report: the program did not write it (exit code 2))"},
-		{"last words", tooltest.Stub{Output: engine.Output{ExitCode: 1, Stderr: []byte("Traceback\n\x1b[31mImportError: no lint\x1b[0m\n\n")}}, 3,
-			"error (read json report: the program did not write it (exit code 1); the program's last words: ImportError: no lint)"},
+		{
+			"last words",
+			tooltest.Stub{Output: engine.Output{ExitCode: 1, Stderr: []byte("Traceback\n\x1b[31mImportError: no lint\x1b[0m\n\n")}},
+			3,
+			"error (read json report: the program did not write it (exit code 1); the program's last words: ImportError: no lint)",
+		},
 		{"empty report", tooltest.Stub{Files: report("")}, 3, "error (read json report: the file is empty (exit code 0))"},
 		{"parse error", tooltest.Stub{Files: report("{")}, 3, `error (parse report: "{" is not what lint writes)`},
 		{"not started", tooltest.Stub{Err: errors.New("find lint: there is no such program")}, 3, "error (find lint: there is no such program)"},
-		{"runner panics", tooltest.Stub{Do: func(context.Context, engine.Invocation) (engine.Output, error) { panic("oh") }}, 3,
-			"error (panic: oh: this is a defect of the step, please report it with its log)"},
+		{
+			"runner panics",
+			tooltest.Stub{Do: func(context.Context, engine.Invocation) (engine.Output, error) { panic("oh") }},
+			3,
+			"error (panic: oh: this is a defect of the step, please report it with its log)",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -154,7 +162,7 @@ func TestInvocation(t *testing.T) {
 func TestProvidedProgramsComeFirst(t *testing.T) {
 	x := newTrial(t, with(tooltest.Stub{Program: "lint", Files: report("ok")}))
 	bin := filepath.Join(x.opts.Root, ".venv", "bin")
-	if err := errors.Join(os.MkdirAll(bin, 0o750), os.WriteFile(filepath.Join(bin, "lint"), nil, 0o700)); err != nil { //nolint:gosec // a program
+	if err := errors.Join(os.MkdirAll(bin, 0o750), os.WriteFile(filepath.Join(bin, "lint"), nil, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	x.opts.Provider = fixed{engine.Provision{Programs: bin}}
@@ -297,7 +305,7 @@ func TestNothingUnsafeGetsOut(t *testing.T) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		b, err := os.ReadFile(path) //nolint:gosec // below the run directory
+		b, err := os.ReadFile(path)
 		if !strings.HasSuffix(path, "lint.json") {
 			all += path + ": " + string(b)
 		} else if strings.Contains(string(b), canary) {
@@ -344,8 +352,10 @@ func TestFindingsAreCompleted(t *testing.T) {
 		prints[f.Fingerprint]++
 		got = append(got, fmt.Sprintf("%s:%d %s", f.Path, f.Line, f.Frame))
 	}
-	want := []string{":0 ", "../x:1 ", "/etc/passwd:1 ", "link:1 ", "src/a.py:1 import os", "src/a.py:1 own", "src/a.py:2 def f():",
-		"src/a.py:3 " + strings.Repeat("x", 512) + "…", "src/a.py:4 import os", "src/a.py:99 ", "src/b.py:1 "}
+	want := []string{
+		":0 ", "../x:1 ", "/etc/passwd:1 ", "link:1 ", "src/a.py:1 import os", "src/a.py:1 own", "src/a.py:2 def f():",
+		"src/a.py:3 " + strings.Repeat("x", 512) + "…", "src/a.py:4 import os", "src/a.py:99 ", "src/b.py:1 ",
+	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -427,8 +437,10 @@ func TestReporterThatFails(t *testing.T) {
 
 func TestEventsOfARun(t *testing.T) {
 	x := newTrial(t, func(o *engine.Options) { o.Limit = 1; o.Commit, o.Branch, o.Dirty = "abc", "main", true })
-	x.execute(t.Context(), []engine.Stage{stage{name: "s", steps: []engine.Step{do("a", 0, judged), {Name: "b", Skip: "off"}}},
-		stage{name: "t", steps: []engine.Step{do("c", 0, judged)}}}).want(0)
+	x.execute(t.Context(), []engine.Stage{
+		stage{name: "s", steps: []engine.Step{do("a", 0, judged), {Name: "b", Skip: "off"}}},
+		stage{name: "t", steps: []engine.Step{do("c", 0, judged)}},
+	}).want(0)
 	var got []string
 	for _, e := range x.seen.events {
 		got = append(got, strings.TrimRight(fmt.Sprintf("%s %s %s", e.Kind, e.Stage, e.Step), " "))

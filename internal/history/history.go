@@ -78,7 +78,7 @@ func Open(path string) (*History, error) {
 
 // tail reads the end of a file, and whether that is all of it.
 func tail(path string, limit int64) (b []byte, whole bool, err error) {
-	file, err := os.Open(path) //nolint:gosec // the caller names the file
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, true, nil
 	}
@@ -183,14 +183,16 @@ func record(run *engine.Run) entry {
 }
 
 // seconds to the millisecond: more is noise in a file that people read.
-func seconds(d time.Duration) float64 { return float64(d.Round(time.Millisecond).Milliseconds()) / 1000 }
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
+}
 
 // appendLine holds a lock meanwhile, since another run's line that is just being written must not look torn.
 func appendLine(path string, line []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as the other files of the run
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a server that runs as another user may have to pass through
 		return err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644) //nolint:gosec // the caller names the file
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,12 @@ type Mask struct {
 	longest int
 }
 
-// NewMask returns a mask for the given values. Of a value of several lines each line is hidden, since output is
+// NewMask returns a mask for the given values, nil if there are none. Of a value of several lines each line is hidden, since output is
 // looked at line by line.
 func NewMask(secrets ...string) *Mask {
+	if strings.Join(secrets, "") == "" {
+		return nil
+	}
 	seen := map[string]bool{}
 	m := &Mask{needles: map[[2]byte][][]byte{}, begins: make([]bool, 1<<16)}
 	for _, secret := range secrets {

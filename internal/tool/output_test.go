@@ -119,8 +119,10 @@ func TestSecretAtTheCut(t *testing.T) {
 
 func TestSecretsAreMasked(t *testing.T) {
 	const secret, other = `p@ss/w+rd "1"`, "given-with-the-call"
-	spellings := []string{secret, other, url.QueryEscape(secret), url.PathEscape(secret),
-		base64.StdEncoding.EncodeToString([]byte("user:" + secret)), base64.URLEncoding.EncodeToString([]byte(secret))}
+	spellings := []string{
+		secret, other, url.QueryEscape(secret), url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte("user:" + secret)), base64.URLEncoding.EncodeToString([]byte(secret)),
+	}
 	s := newStage(t)
 	var lines []string
 	i := s.sh(`printf '%s\n' "$@"; printf '%s\n' "$@" >&2; printf 'given-wi'; sleep 0.05; echo 'th-the-call'`)

@@ -53,11 +53,11 @@ func newRecord(state, run string) (*record, error) {
 
 // createRecord locks the file before it gets its name, so that no sweep finds it without its owner.
 func createRecord(dir, run string) (*record, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a server that runs as another user may have to pass through
 		return nil, err
 	}
 	path := filepath.Join(dir, run+recordSuffix)
-	file, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o644)
+	file, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}

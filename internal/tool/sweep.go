@@ -58,7 +58,7 @@ func Living(state string) ([]string, error) {
 			_ = file.Close()
 			continue
 		}
-		if file == nil && exists(path) {
+		if exists(path) {
 			living = append(living, strings.TrimSuffix(filepath.Base(path), recordSuffix))
 		}
 	}
@@ -84,7 +84,7 @@ func records(state string) ([]string, error) {
 }
 
 func exists(path string) bool {
-	_, err := os.Lstat(path)
+	_, err := os.Lstat(path) //nolint:gosec // the name comes from the directory itself
 	return err == nil
 }
 
@@ -104,13 +104,17 @@ func claim(path string) (file *os.File, dead bool, err error) {
 		}
 		return nil, false, err
 	}
-	opened, err := file.Stat()
-	named, nameErr := os.Stat(path)
-	if err != nil || nameErr != nil || !os.SameFile(opened, named) {
+	if !isNamed(file, path) { // its owner ended it between the two calls
 		_ = file.Close()
-		return nil, false, nil // its owner ended it between the two calls
+		return nil, false, nil
 	}
 	return file, true, nil
+}
+
+func isNamed(file *os.File, path string) bool {
+	opened, err := file.Stat()
+	named, nameErr := os.Stat(path)
+	return err == nil && nameErr == nil && os.SameFile(opened, named)
 }
 
 func sweepOne(ctx context.Context, path string) (string, error) {

@@ -128,7 +128,7 @@ func (s stat) signal(sig syscall.Signal) error {
 	}
 	defer func() { _ = handle.Release() }()
 	if now, err := readStat(s.pid); err != nil || now.start != s.start {
-		return nil //nolint:nilerr // it is gone, which is what was wanted
+		return nil // it is gone, which is what was wanted
 	}
 	if err := handle.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal process %d (%s): %w", s.pid, s.name, err)

@@ -2,6 +2,7 @@ package tooltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,7 +83,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
 	}
-	if _, err := r.Run(t.Context(), i); err != os.ErrClosed {
+	if _, err := r.Run(t.Context(), i); !errors.Is(err, os.ErrClosed) {
 		t.Error(err)
 	}
 }
