@@ -21,13 +21,19 @@ func Table(rows []Row, width int) string {
 	indent := state + 2
 	for _, row := range rows {
 		line := pad(string(row.State), state) + "  " + pad(row.Need, need) + "  " + pad(row.Version, version) + "  " + row.Where
-		out.WriteString(strings.TrimRight(line, " ") + "\n")
+		line = strings.TrimRight(line, " ")
+		if together := line + "  (" + row.Note + ")"; row.State == StateOK && row.Note != "" && displaywidth.String(together) <= width {
+			out.WriteString(together + "\n")
+			continue
+		}
+		out.WriteString(line + "\n")
 		write(&out, row.Note, "", indent, width)
 		if row.State != StateOK {
 			write(&out, row.Remedy, "→ ", indent, width)
 		}
 	}
-	out.WriteString("\n" + conclusion(rows) + "\n")
+	out.WriteString("\n")
+	write(&out, conclusion(rows), "", 0, width)
 	return out.String()
 }
 

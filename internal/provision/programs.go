@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -59,7 +58,7 @@ func (p *Provisioner) programDirs() []string {
 	for _, path := range p.env.lookPaths("postgres") {
 		add(path)
 	}
-	for _, pattern := range programPatterns(runtime.GOOS, p.project.Postgres.Version) {
+	for _, pattern := range p.places {
 		paths, _ := filepath.Glob(pattern) // the patterns are well-formed
 		for _, path := range paths {
 			add(path)

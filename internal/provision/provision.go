@@ -43,7 +43,8 @@ type Provisioner struct {
 	now     func() time.Time
 	random  io.Reader
 	golang  string
-	root    string // absolute, without symbolic links: environments are bound to their path
+	root    string   // absolute, without symbolic links: environments are bound to their path
+	places  []string // patterns of where server programs may be
 
 	uv       *shared[uvTool]
 	server   *shared[*server]
@@ -81,6 +82,7 @@ func New(opts Options) (*Provisioner, error) {
 		now: opts.Now, random: opts.Rand, golang: opts.GoVersion, root: root,
 		uv: newShared[uvTool](), server: newShared[*server](), gitleaks: newShared[builtTool](),
 		pythons: map[string]*shared[pythonEnv]{},
+		places:  programPatterns(runtime.GOOS, opts.Project.Postgres.Version),
 	}
 	p.life, p.end = context.WithCancelCause(context.Background())
 	if p.now == nil {
