@@ -44,7 +44,7 @@ class IncompatibleModelError(ModelError):
 
 
 @dataclass(frozen=True)
-class ModelMetadata:
+class ModelMetadata:  # pylint: disable=too-many-instance-attributes  # a flat record
     """What is known about a model.
 
     `thresholds` holds, for each meter_id, the training quantile in kWh above which an interval is

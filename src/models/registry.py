@@ -219,9 +219,9 @@ class Registry:
         except (RegistryError, ImportError):
             raise
         except Exception as error:  # pylint: disable=broad-exception-caught  # SQLAlchemy's too
-            # Not chained: MLflow's and the database driver's texts hold the URI with its password.
             text = redact(f"{type(error).__name__}: {error}", self._uri)
-        raise RegistryError(f"{what} in MLflow at {self.uri}: {text}")
+            # Not chained: MLflow's and the database driver's texts hold the URI with its password.
+            raise RegistryError(f"{what} in MLflow at {self.uri}: {text}") from None
 
 
 def redact(text: str, uri: str) -> str:

@@ -34,7 +34,7 @@ HEADER = (
 
 
 @dataclass(frozen=True)
-class TrainingResult:
+class TrainingResult:  # pylint: disable=too-many-instance-attributes  # a flat record
     """What a training run found, all measured on the same test rows.
 
     `metrics` are of the new model with all features, `twelve_metrics` with the twelve required

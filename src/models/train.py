@@ -90,7 +90,7 @@ def decide(score: str, model: Metrics, baseline: Metrics, champion: Metrics | No
     return None
 
 
-def _train(
+def _train(  # pylint: disable=too-many-locals  # one straight line, read from top to bottom
     fit: Callable[[Dataset, Dataset], Candidate],
     readings: pd.DataFrame | None,
     registry: Registry | None,
@@ -109,8 +109,7 @@ def _train(
     number = registry.champion_number(candidate.name)
     champion_metrics, note = _judge_champion(registry, candidate)
     objection = decide(candidate.score, measured, candidate.baseline_metrics, champion_metrics)
-    reason = objection or _praise(candidate, measured, champion_metrics)
-    reason += note
+    reason = (objection or _praise(candidate, measured, champion_metrics)) + note
     record = RunRecord(
         experiment=experiment,
         name=f"{candidate.name} {artifact.metadata.version}",
@@ -120,9 +119,7 @@ def _train(
     )
     run_id, artifact_uri = registry.log_run(record, artifact)
     if not objection:
-        mine = registry.register(candidate.name, run_id, record.tags)
-        registry.promote(candidate.name, mine, replacing=number)
-        registry.tag_run(run_id, {"decision": "promoted", "registered_version": str(mine)})
+        _promote(registry, candidate.name, run_id, record, replacing=number)
     LOG.info("%s %s: %s", candidate.name, "rejected" if objection else "promoted", reason)
     return TrainingResult(
         model=candidate.name,
@@ -141,6 +138,15 @@ def _train(
         train_rows=len(candidate.train),
         test_rows=len(candidate.test),
     )
+
+
+def _promote(
+    registry: Registry, name: str, run_id: str, record: RunRecord, replacing: int | None
+) -> None:
+    number = registry.register(name, run_id, record.tags)
+    registry.promote(name, number, replacing)
+    # Only now: a run whose promotion failed must not claim it.
+    registry.tag_run(run_id, {"decision": "promoted", "registered_version": str(number)})
 
 
 def _artifact(candidate: Candidate, content_hash: str) -> ModelArtifact:
