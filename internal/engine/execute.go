@@ -30,7 +30,7 @@ type Options struct {
 	Provider  Provider
 	Reporters []Reporter
 	Expected  func(stage, step string) time.Duration // from the history; nil or 0 is unknown
-	Env       []string                               // the base environment, KEY=value
+	Env       []string                               // the base environment, KEY=value, with the PATH to look programs up
 	Secrets   []string                               // values that nothing may show
 	Now       func() time.Time                       // nil is time.Now
 }

@@ -98,17 +98,29 @@ func (p place) program() string {
 	return name
 }
 
+// near replaces placeholders by paths as seen from where the command runs: shorter to read than absolute ones.
+func (p place) near() *strings.Replacer {
+	relative := func(path string) string {
+		if rel, err := filepath.Rel(filepath.Join(p.root, filepath.FromSlash(p.command.Dir)), path); err == nil && filepath.IsLocal(rel) {
+			return rel
+		}
+		return path
+	}
+	return strings.NewReplacer(ArtifactsDir, relative(p.artifacts), ScratchDir, relative(p.scratch))
+}
+
 // commandLine is the command as a person could type it in the project's root.
 func (p place) commandLine() string {
 	if p.command == nil {
 		return ""
 	}
+	near := p.near()
 	var words []string
 	if p.command.Dir != "" {
 		words = append(words, "cd", quote(p.command.Dir), "&&")
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.command.Env)) {
-		words = append(words, key+"="+quote(p.extra[key]))
+		words = append(words, key+"="+quote(near.Replace(p.command.Env[key])))
 	}
 	i := p.invocation()
 	program := i.Program
@@ -116,8 +128,8 @@ func (p place) commandLine() string {
 		program = rel
 	}
 	words = append(words, quote(program))
-	for _, arg := range i.Args {
-		words = append(words, quote(arg))
+	for _, arg := range p.command.Args {
+		words = append(words, quote(near.Replace(arg)))
 	}
 	return strings.Join(words, " ")
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/plain"
 )
 
+// releaseLimit is how long giving back may take otherwise.
+const releaseLimit = 10 * time.Second
+
 // provisioner gets ready what steps need, beside the steps that already run, and takes no slot: it mostly waits.
 type provisioner struct {
 	provider Provider
@@ -98,9 +101,16 @@ func (p *provisioner) say(kind EventKind, need Need, text string) {
 	}
 }
 
+// hurry is how long giving back may take in a run that was told to stop, and whose step has used up its grace.
+const hurry = time.Second
+
 // release gives back what a step got, in reverse order, also when the run has been cancelled.
 func (p *provisioner) release(ctx context.Context, provisions []Provision) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.grace)
+	limit := releaseLimit
+	if ctx.Err() != nil {
+		limit = hurry
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	var errs []error
 	for i := len(provisions) - 1; i >= 0; i-- {
