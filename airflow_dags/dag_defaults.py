@@ -36,7 +36,8 @@ NOT_CURED_BY_TIME: tuple[type[Exception], ...] = (
 def default_args(execution_timeout: timedelta, **overrides: Any) -> dict[str, Any]:
     """Arguments of every task of a DAG; ``execution_timeout`` is of one try.
 
-    A lost connection is tried again after 30 s, 1 min and 2 min; ``NOT_CURED_BY_TIME`` never is.
+    A lost connection is tried again three times, with growing pauses from half a minute on;
+    ``NOT_CURED_BY_TIME`` never is.
     """
     return {
         "owner": "meter-platform",

@@ -3,6 +3,8 @@
 find_files → ingest (one per file) → validate_counts. Between tasks go paths and counts only.
 """
 
+# pylint: disable=import-outside-toplevel  # parsing must stay light
+
 from datetime import timedelta
 from typing import Any
 
@@ -80,14 +82,18 @@ def data_pipeline() -> None:
             raise AirflowSkipException(f"no file matches {params['pattern']}: nothing to ingest")
         return paths
 
-    @task(map_index_template="{{ task.op_kwargs['path'] }}", max_active_tis_per_dagrun=2)
+    @task(
+        multiple_outputs=False,
+        map_index_template="{{ task.op_kwargs['path'] }}",
+        max_active_tis_per_dagrun=2,
+    )
     def ingest(path: str) -> dict[str, Any]:
         """Counts of one file: read, inserted, updated, unchanged, quarantined."""
         from jobs.ingest import ingest_one
 
         return ingest_one(path, get_current_context()["params"]["source"])
 
-    @task(outlets=[READINGS], execution_timeout=timedelta(minutes=5))
+    @task(multiple_outputs=False, outlets=[READINGS], execution_timeout=timedelta(minutes=5))
     def validate_counts(reports: list[dict[str, Any]]) -> dict[str, int]:
         """Sums over all files, once every row is accounted for."""
         from jobs.ingest import validate

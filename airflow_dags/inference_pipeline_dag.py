@@ -3,10 +3,12 @@
 load_champions → predict → validate_predictions. Between tasks go versions and counts only.
 """
 
+# pylint: disable=import-outside-toplevel  # parsing must stay light
+
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, chain, dag, get_current_context, task
 from dag_defaults import READINGS, START_DATE, default_args
 
 
@@ -46,14 +48,14 @@ def inference_pipeline() -> None:
     Needs `DATABASE_URL`, `MLFLOW_TRACKING_URI` or `MODEL_DIR`, and `src/` on `PYTHONPATH`.
     """
 
-    @task(execution_timeout=timedelta(minutes=5))
+    @task(multiple_outputs=False, execution_timeout=timedelta(minutes=5))
     def load_champions() -> dict[str, str]:
         """Version of each champion, loaded and verified once before any reading is touched."""
         from jobs.scoring import champion_versions
 
         return champion_versions()
 
-    @task
+    @task(multiple_outputs=False)
     def predict() -> dict[str, Any]:
         """Versions, counts of stored predictions, and the meters left out with the reason."""
         from jobs.scoring import predict_all
@@ -61,7 +63,7 @@ def inference_pipeline() -> None:
         params = get_current_context()["params"]
         return predict_all(params["max_age_hours"])
 
-    @task(execution_timeout=timedelta(minutes=5))
+    @task(multiple_outputs=False, execution_timeout=timedelta(minutes=5))
     def validate_predictions(report: dict[str, Any]) -> dict[str, Any]:
         """The same report, once the table agrees with it."""
         from jobs.scoring import validate
@@ -69,7 +71,7 @@ def inference_pipeline() -> None:
         return validate(report)
 
     report = predict()
-    load_champions() >> report
+    chain(load_champions(), report)
     validate_predictions(report)
 
 

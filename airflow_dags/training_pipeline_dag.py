@@ -4,10 +4,12 @@ check_registry → take_snapshot → train_regression, train_high_consumption �
 file is removed at the end. Between tasks go a path, versions and numbers only.
 """
 
+# pylint: disable=import-outside-toplevel  # parsing must stay light
+
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Param, chain, dag, get_current_context, task
 from dag_defaults import START_DATE, default_args
 
 
@@ -65,14 +67,14 @@ def training_pipeline() -> None:
     `work` in `AIRFLOW_HOME`).
     """
 
-    @task(execution_timeout=timedelta(minutes=5))
+    @task(multiple_outputs=False, execution_timeout=timedelta(minutes=5))
     def check_registry() -> dict[str, int | None]:
         """Number of each model's champion before this run; None where there is none yet."""
         from jobs.training import champions
 
         return champions()
 
-    @task(execution_timeout=timedelta(minutes=30))
+    @task(multiple_outputs=False, execution_timeout=timedelta(minutes=30))
     def take_snapshot() -> dict[str, Any]:
         """Path, SHA-256, rows, meters and last instant of the readings to train on."""
         from jobs.training import snapshot
@@ -86,21 +88,21 @@ def training_pipeline() -> None:
             min_rows=params["min_rows"],
         )
 
-    @task
+    @task(multiple_outputs=False)
     def train_regression(taken: dict[str, Any]) -> dict[str, Any]:
         """Result of training the next interval's kWh."""
         from jobs.training import train
 
         return train("regression", taken)
 
-    @task
+    @task(multiple_outputs=False)
     def train_high_consumption(taken: dict[str, Any]) -> dict[str, Any]:
         """Result of training the probability of a high-consumption interval."""
         from jobs.training import train
 
         return train("classification", taken)
 
-    @task(execution_timeout=timedelta(minutes=5))
+    @task(multiple_outputs=False, execution_timeout=timedelta(minutes=5))
     def decide(
         before: dict[str, int | None], regression: dict[str, Any], high: dict[str, Any]
     ) -> dict[str, Any]:
@@ -119,8 +121,8 @@ def training_pipeline() -> None:
     before = check_registry()
     taken = take_snapshot().as_setup()
     regression, high = train_regression(taken), train_high_consumption(taken)
-    before >> taken
-    [regression, high] >> remove_snapshot(taken).as_teardown(setups=taken)
+    chain(before, taken)
+    chain([regression, high], remove_snapshot(taken).as_teardown(setups=taken))
     decide(before, regression, high)
 
 
