@@ -37,7 +37,7 @@ func flake8(findings int) engine.StepResult {
 		f.Fingerprint = fmt.Sprintf("f%03d", len(s.Judgement.Findings))
 		s.Judgement.Findings = append(s.Judgement.Findings, f)
 	}
-	add(engine.Finding{Rule: "F821", Path: "src/api/server.py", Line: 88, Column: 16, EndLine: 88, EndCol: 23,
+	add(engine.Finding{Rule: "F821", Path: "src/api/server.py", Line: 88, Column: 18, EndLine: 88, EndCol: 25,
 		Message: "undefined name 'predict'", Frame: "        result = predict(meter, horizon=horizon)",
 		Help:    "import the name, or correct its spelling",
 		HelpURL: "https://www.flake8rules.com/rules/F821.html"})
@@ -48,7 +48,7 @@ func flake8(findings int) engine.StepResult {
 			Frame:   `	frame["reactive_share"] = frame["lagging_reactive_power_kvarh"] / (frame["usage_kwh"] + frame["lagging_reactive_power_kvarh"])`,
 			Help:    "break the line, or run mage fix"})
 	}
-	add(engine.Finding{Rule: "W605", Path: "src/data/größen_und_電力.py", Line: 7, Column: 22, EndCol: 24,
+	add(engine.Finding{Rule: "W605", Path: "src/data/größen_und_電力.py", Line: 7, Column: 20, EndCol: 22,
 		Message: `invalid escape sequence '\d'`, Frame: `単位 = re.compile("電力\d+ kWh")  # 👩‍🔬 測定`, Help: `write r"…", or \\d`})
 	add(engine.Finding{Rule: "E999", Path: "src/" + Hostile + ".py", Line: 1, Column: 1,
 		Message: Hostile + "\nsecond line", Frame: "x = '" + Hostile + "'", Help: Hostile, HelpURL: "javascript:alert(1)"})
