@@ -129,7 +129,7 @@ func TestSlotsAboveTheLimitAreAllThereAre(t *testing.T) {
 
 func TestAlone(t *testing.T) {
 	in(t, func(t *testing.T) {
-		x := newTrial(t, func(o *engine.Options) { o.Limit = 8; o.Provider = slow{2 * time.Second} })
+		x := newTrial(t, func(o *engine.Options) { o.Limit = 8; o.Provider = slow{5 * time.Second} })
 		x.execute(t.Context(), one(
 			do("bench", time.Second, judged, alone),
 			do("bench2", time.Second, judged, alone),

@@ -61,6 +61,9 @@ func play(role string) int {
 	case "stripped": // a child with a session of its own and nothing in its environment, but with a parent
 		spawn("sleep", []string{}, true)
 		wait()
+	case "stripped-stubborn": // the same, and once its parent has ended, nothing tells whose it was
+		spawn("stubborn-child", []string{}, true)
+		wait()
 	case "leaves-child":
 		spawn("sleep", nil, false)
 		fmt.Println("done")
@@ -70,6 +73,13 @@ func play(role string) int {
 	case "leaves-unknown": // nobody can find this one, and it holds the output
 		spawn("sleep", []string{}, true)
 		fmt.Println("done")
+	case "make-orphan": // of a shell script, in a session of its own, with nothing in its environment
+		cmd := exec.Command("/bin/sh", "-c", os.Args[1]+"; :")
+		cmd.Env, cmd.SysProcAttr = []string{"PATH=/usr/bin:/bin"}, &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			panic(err)
+		}
+		fmt.Print(cmd.Process.Pid)
 	case "owner":
 		return owner()
 	case "interrupted":

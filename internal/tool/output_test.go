@@ -114,6 +114,11 @@ func TestSecretAtTheCut(t *testing.T) {
 		if strings.Contains(got, secret[:2]) {
 			t.Fatalf("at %d: …%q", at, got[len(got)-120:])
 		}
+		// With secrets before it that are shorter once they are hidden, more of the line's end is shown.
+		s.write([]byte(strings.Repeat(secret, 100) + strings.Repeat("x", at-100*len(secret)) + secret + "\n"))
+		if strings.Contains(got, secret[:2]) {
+			t.Fatalf("at %d, behind others: …%q", at, got[len(got)-120:])
+		}
 	}
 }
 

@@ -129,10 +129,11 @@ func TestRunEndsAllWhenCancelled(t *testing.T) {
 		{"double-fork", 3},
 		{"runaway", 3},
 		{"stripped", 2},
+		{"stripped-stubborn", 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.role, func(t *testing.T) {
-			if linuxOnly := tt.role == "runaway" || tt.role == "stripped"; linuxOnly && runtime.GOOS != "linux" {
+			if linuxOnly := tt.role == "runaway" || strings.HasPrefix(tt.role, "stripped"); linuxOnly && runtime.GOOS != "linux" {
 				return // without /proc these are not found, as README says
 			}
 			s := newStage(t)

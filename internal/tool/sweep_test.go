@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,10 +59,10 @@ func TestSweepEndsWhatAKilledRunLeft(t *testing.T) {
 	tests := []struct {
 		role      string
 		processes int
-	}{{"sleep", 1}, {"stubborn", 2}, {"tree", 3}, {"double-fork", 3}, {"runaway", 3}, {"stripped", 2}}
+	}{{"sleep", 1}, {"stubborn", 2}, {"tree", 3}, {"double-fork", 3}, {"runaway", 3}, {"stripped", 2}, {"stripped-stubborn", 2}}
 	for _, tt := range tests {
 		t.Run(tt.role, func(t *testing.T) {
-			if linuxOnly := tt.role == "runaway" || tt.role == "stripped" || tt.role == "double-fork"; linuxOnly && runtime.GOOS != "linux" {
+			if linuxOnly := tt.role == "runaway" || strings.HasPrefix(tt.role, "stripped") || tt.role == "double-fork"; linuxOnly && runtime.GOOS != "linux" {
 				return
 			}
 			s := newStage(t)
@@ -112,13 +113,7 @@ func TestSweepSparesLivingRuns(t *testing.T) {
 // TestSweepIsNotFooled writes records of dead runs that name processes that are none of theirs.
 func TestSweepIsNotFooled(t *testing.T) {
 	s := newStage(t)
-	bystander := exec.Command("/bin/sleep", "60")
-	bystander.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := bystander.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = bystander.Process.Kill(); _ = bystander.Wait() }()
-	pid := bystander.Process.Pid
+	pid := s.orphan("sleep 60") // a child of the test would be spared for that
 	tests := []struct{ name, record string }{
 		{"number was given to another", fmt.Sprintf(`{"run":"a","owner":{"pid":1,"start":"x"}}`+"\n"+`{"started":{"pid":%d,"start":"boot/1"},"name":"pytest"}`+"\n", pid)},
 		{"no start", fmt.Sprintf(`{"run":"a"}`+"\n"+`{"started":{"pid":%d,"start":""}}`+"\n", pid)},
@@ -150,21 +145,27 @@ func TestSweepIsNotFooled(t *testing.T) {
 	}
 }
 
+// orphan runs a script in a session of its own, with nothing in its environment and no parent.
+func (s stage) orphan(script string) int {
+	s.t.Helper()
+	cmd := exec.Command(self(s.t), script)
+	cmd.Env = []string{childVariable + "=make-orphan", pidsVariable + "=" + s.pids}
+	out, err := cmd.Output()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(out))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = syscall.Kill(-pid, syscall.SIGKILL) })
+	return pid
+}
+
 func TestSweepTakesTheSessionOfAGenuineProgram(t *testing.T) {
 	// Without a mark: as PostgreSQL, which writes over its environment.
 	s := newStage(t)
-	out, err := exec.Command("/bin/sh", "-c", `env -i setsid sh -c "sleep 60 & sleep 60" >/dev/null 2>&1 & echo $!`).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pid int
-	if _, err := fmt.Sscan(string(out), &pid); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = syscall.Kill(-pid, syscall.SIGKILL) }()
-	for group := 0; group != pid; group, _ = syscall.Getpgid(pid) {
-		time.Sleep(time.Millisecond) // not yet in its own session
-	}
+	pid := s.orphan("sleep 60 & sleep 60")
 	r, err := newRecord(s.state, "dead")
 	if err != nil {
 		t.Fatal(err)
