@@ -55,10 +55,10 @@ func (r Report) sort(findings []engine.Finding) {
 	})
 }
 
-// Fails reports whether a finding fails its step, by the rule of the engine: one without a severity always does.
+// Fails reports whether a finding fails its step, by the rule of the engine. The rule of a step that is not in the
+// plan is the strictest.
 func (r Report) Fails(f engine.Finding) bool {
-	step := r.plan[stepKey{f.Stage, f.Step}]
-	return !step.Informational && (f.Severity == engine.SeverityNone || f.Severity >= step.FailAt)
+	return r.plan[stepKey{f.Stage, f.Step}].Fails(f)
 }
 
 // Inputs are what a step was planned to read; empty if the plan is not known.

@@ -55,7 +55,7 @@ func flake8(findings int) engine.StepResult {
 	for i := len(s.Judgement.Findings); i < findings; i++ {
 		add(engine.Finding{Rule: "E302", Path: fmt.Sprintf("src/models/module_%02d.py", i/8), Line: 10 + i, Column: 1,
 			Message: "expected 2 blank lines, found 1", Frame: fmt.Sprintf("def function_%d(meter):", i),
-			Help:    "run mage fix"})
+			Help: "run mage fix"})
 	}
 	return s
 }

@@ -12,7 +12,7 @@ import (
 // A palette is how one stream is painted. It belongs to the stream, since one of the two may be a file.
 type palette struct {
 	bold, faint, red, mark, green, yellow, magenta, cyan func(string) string
-	links                                          bool
+	links                                                bool
 }
 
 func newPalette(s Stream) palette {
