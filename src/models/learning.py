@@ -41,6 +41,10 @@ CLASSIFICATION_PARAMS: Mapping[str, str | int | float] = {"C": 0.1, "max_iter": 
 
 _CALENDAR: Mapping[str, int] = {"hour": 24, "day_of_week": 7}
 
+# load_kw and units_lag_1 say the same. Where load_kw is the interval's own mean it is constant but
+# for rounding, and what is learned from rounding explodes when a client rounds otherwise.
+_REDUNDANT = "load_intensity"
+
 Matrix = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -64,6 +68,7 @@ def fit_regression(matrix: Matrix, target: Floats) -> Any:
         **REGRESSION_PARAMS, early_stopping=False, random_state=SEED
     )
     rows = doubled(matrix)
+    rows[:, FEATURES.index(_REDUNDANT)] = 0
     # Binning refuses a column without any value; a constant gives no split either way.
     rows[:, np.isnan(rows).all(axis=0)] = 0
     # One thread: two that wait for each other on busy cores took 20 times as long as one.
@@ -74,7 +79,8 @@ def fit_regression(matrix: Matrix, target: Floats) -> Any:
 def fit_classification(matrix: Matrix, high: Flags) -> Any:
     """Fit a logistic regression to (n, features) rows and whether each is high, shape (n,)."""
     calendar = [FEATURES.index(name) for name in _CALENDAR]
-    numbers = [index for index in range(len(FEATURES)) if index not in calendar]
+    unused = [*calendar, FEATURES.index(_REDUNDANT)]
+    numbers = [index for index in range(len(FEATURES)) if index not in unused]
     # Consumption is no straight line over the hours of a day, so each has a weight of its own.
     slots = [[float(value) for value in range(size)] for size in _CALENDAR.values()]
     encoder = OneHotEncoder(categories=slots, handle_unknown="ignore", sparse_output=False)

@@ -24,7 +24,7 @@ def rows(day: list[float], week: list[float], last: list[float] | None = None) -
         pytest.param([1, 2], [3, 3], [3, 4], "units_lag_week", id="week-is-better"),
         pytest.param([1, 1], [1, 1], [1, 1], "units_lag_day", id="tie"),
         # The day is perfect where the week is missing, which must not count.
-        pytest.param([5, 5, 2], [NAN, NAN, 1], [5, 5, 1], "units_lag_week", id="shared-rows-only"),
+        pytest.param([5, 5, 3], [NAN, NAN, 2], [5, 5, 1], "units_lag_week", id="shared-rows-only"),
         pytest.param([1, 1], [NAN, NAN], [2, 2], "units_lag_day", id="no-week-yet"),
         pytest.param([NAN, NAN], [1, 1], [2, 2], "units_lag_week", id="no-day"),
         pytest.param([1, NAN], [NAN, 2], [3, 3], "units_lag_week", id="never-both"),

@@ -76,6 +76,16 @@ def test_feature_that_training_lacked_moves_nothing(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [REGRESSION, CLASSIFICATION])
+def test_rounding_of_load_intensity_moves_nothing(kind: str) -> None:
+    """Here load_kw is units per hour, so all that varies in load_intensity is rounding."""
+    rows = candidate(kind).test.X[:20].copy()
+    session = open_session(candidate(kind).model, kind)
+    before = session.run(None, {"X": rows})[0]
+    rows[:, FEATURES.index("load_intensity")] += 0.001
+    np.testing.assert_array_equal(session.run(None, {"X": rows})[0], before)
+
+
+@pytest.mark.parametrize("kind", [REGRESSION, CLASSIFICATION])
 def test_twelve_fields_are_nearly_as_good(kind: str) -> None:
     made = candidate(kind)
     session = open_session(made.model, kind)
