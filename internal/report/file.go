@@ -36,6 +36,7 @@ func (f *fileReporter) Event(e engine.Event) error {
 			return fmt.Errorf("render %s: %w", filepath.Base(f.path), err)
 		}
 		return replace(f.path, b.Bytes())
+	default: // a file says how it ended
 	}
 	return nil
 }
@@ -43,7 +44,7 @@ func (f *fileReporter) Event(e engine.Event) error {
 // replace writes a file beside its place and then renames it, so that nobody reads half a report.
 func replace(path string, content []byte) (err error) {
 	dir, name := filepath.Split(path)
-	if err := os.MkdirAll(filepath.Clean(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Clean(dir), 0o750); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	tmp, err := os.CreateTemp(dir, "."+name+"-*")
@@ -95,7 +96,7 @@ func readTail(path string) (b []byte, cut bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, false, err

@@ -43,6 +43,7 @@ func fill(v reflect.Value) {
 				fill(v.Field(i))
 			}
 		}
+	default: // holds no text
 	}
 }
 
@@ -69,6 +70,7 @@ func walk(t *testing.T, at string, v reflect.Value) {
 				walk(t, at+"."+v.Type().Field(i).Name, v.Field(i))
 			}
 		}
+	default: // holds no text
 	}
 }
 
@@ -113,10 +115,19 @@ func TestDuration(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{0, "0 s"}, {-time.Second, "0 s"}, {300 * time.Microsecond, "< 1 ms"}, {45 * time.Millisecond, "45 ms"}, {99 * time.Millisecond, "99 ms"},
-		{100 * time.Millisecond, "0.1 s"}, {9949 * time.Millisecond, "9.9 s"}, {9960 * time.Millisecond, "10 s"},
-		{59400 * time.Millisecond, "59 s"}, {59600 * time.Millisecond, "1 min 00 s"}, {125 * time.Second, "2 min 05 s"},
-		{59*time.Minute + 59600*time.Millisecond, "1 h 00 min"}, {62 * time.Minute, "1 h 02 min"},
+		{0, "0 s"},
+		{-time.Second, "0 s"},
+		{300 * time.Microsecond, "< 1 ms"},
+		{45 * time.Millisecond, "45 ms"},
+		{99 * time.Millisecond, "99 ms"},
+		{100 * time.Millisecond, "0.1 s"},
+		{9949 * time.Millisecond, "9.9 s"},
+		{9960 * time.Millisecond, "10 s"},
+		{59400 * time.Millisecond, "59 s"},
+		{59600 * time.Millisecond, "1 min 00 s"},
+		{125 * time.Second, "2 min 05 s"},
+		{59*time.Minute + 59600*time.Millisecond, "1 h 00 min"},
+		{62 * time.Minute, "1 h 02 min"},
 	}
 	for _, test := range tests {
 		if got := Duration(test.d); got != test.want {
@@ -172,16 +183,29 @@ func TestWords(t *testing.T) {
 		verdict, detail string
 		next            []string
 	}{
-		{"passed", run(engine.StatusPassed, step(engine.StatusPassed, "a", ""), step(engine.StatusPassed, "b", "mage fix")),
-			"check passed in 41 s", "all 2 steps passed", nil},
-		{"passed with a skip", run(engine.StatusPassed, step(engine.StatusPassed, "a", ""), step(engine.StatusSkipped, "b", "")),
-			"check passed in 41 s", "1 of 2 steps passed, 1 skipped", nil},
-		{"one failed", run(engine.StatusFailed, step(engine.StatusFailed, "a", ""), step(engine.StatusPassed, "b", "")),
-			"check failed in 41 s", "1 of 2 steps failed", []string{"mage s:a"}},
-		{"two failed, one can be fixed", run(engine.StatusFailed, step(engine.StatusFailed, "a", "mage fix"), step(engine.StatusFailed, "b", "")),
-			"check failed in 41 s", "2 of 2 steps failed", []string{"mage fix", "mage check"}},
-		{"not judged", run(engine.StatusError, step(engine.StatusError, "a", "mage fix"), step(engine.StatusSkipped, "b", "")),
-			"check could not be judged in 41 s", "1 of 2 steps could not be judged, 1 skipped", []string{"mage s:a"}},
+		{
+			"passed", run(engine.StatusPassed, step(engine.StatusPassed, "a", ""), step(engine.StatusPassed, "b", "mage fix")),
+			"check passed in 41 s", "all 2 steps passed", nil,
+		},
+		{
+			"passed with a skip", run(engine.StatusPassed, step(engine.StatusPassed, "a", ""), step(engine.StatusSkipped, "b", "")),
+			"check passed in 41 s", "1 of 2 steps passed, 1 skipped", nil,
+		},
+		{
+			"one failed", run(engine.StatusFailed, step(engine.StatusFailed, "a", ""), step(engine.StatusPassed, "b", "")),
+			"check failed in 41 s", "1 of 2 steps failed",
+			[]string{"mage s:a"},
+		},
+		{
+			"two failed, one can be fixed", run(engine.StatusFailed, step(engine.StatusFailed, "a", "mage fix"), step(engine.StatusFailed, "b", "")),
+			"check failed in 41 s", "2 of 2 steps failed",
+			[]string{"mage fix", "mage check"},
+		},
+		{
+			"not judged", run(engine.StatusError, step(engine.StatusError, "a", "mage fix"), step(engine.StatusSkipped, "b", "")),
+			"check could not be judged in 41 s", "1 of 2 steps could not be judged, 1 skipped",
+			[]string{"mage s:a"},
+		},
 		{"interrupted", interrupted, "check was interrupted after 41 s", "1 of 1 step could not be judged", []string{"mage check"}},
 		{"deadline", late, "check ran out of time after 41 s", "1 of 2 steps could not be judged", []string{"mage s:a"}},
 		{"report not written", broken, "check could not be judged in 41 s", "1 step passed, 1 problem of the run itself", []string{"mage check"}},

@@ -90,8 +90,9 @@ func Threshold(m engine.Metric) string {
 		return "at least " + Number(m.Threshold, m.Unit)
 	case engine.DirectionAtMost:
 		return "at most " + Number(m.Threshold, m.Unit)
+	default:
+		return ""
 	}
-	return ""
 }
 
 // Miss says how a metric misses its threshold: "line coverage 74.1 % is below 80 %".
@@ -123,8 +124,9 @@ func SeverityWord(s engine.Severity) string {
 		return "high"
 	case engine.SeverityCritical:
 		return "critical"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // Place writes where a finding is, so that editors and terminals can open it: path:line:column, as far as is known.

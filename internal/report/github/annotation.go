@@ -43,8 +43,10 @@ func choose(r report.Report) []annotation {
 	all := len(errors) + len(warnings)
 	chosen := slices.Concat(errors[:min(len(errors), maxErrors)], warnings[:min(len(warnings), maxWarnings)])
 	if len(chosen) < all {
-		chosen = append(chosen, annotation{kind: "notice", title: r.Run.Target,
-			message: fmt.Sprintf("%d of %d shown: all are in report.html", len(chosen), all)})
+		chosen = append(chosen, annotation{
+			kind: "notice", title: r.Run.Target,
+			message: fmt.Sprintf("%d of %d shown: all are in report.html", len(chosen), all),
+		})
 	}
 	return chosen
 }

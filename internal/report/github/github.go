@@ -48,8 +48,9 @@ func (g *Reporter) Event(e engine.Event) error {
 		return errors.Join(g.stop(), g.opts.Inner.Event(e))
 	case engine.EventRunFinished:
 		return g.finish(e)
+	default:
+		return g.opts.Inner.Event(e)
 	}
-	return g.opts.Inner.Event(e)
 }
 
 // Close switches commands on again if the run never ended.
@@ -96,7 +97,7 @@ func (g *Reporter) summary(r report.Report) (err error) {
 	if g.opts.Summary == "" {
 		return nil
 	}
-	f, err := os.OpenFile(g.opts.Summary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(g.opts.Summary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("write job summary: %w", err)
 	}

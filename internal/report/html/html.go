@@ -28,8 +28,11 @@ type Options struct {
 
 // New returns a reporter that writes report.html to path when the run has ended. It links the files that lie beside it
 // by then, so it comes after those that write them.
-func New(path string, opts Options) engine.Reporter {
-	return report.ToFile(path, func(w io.Writer, r report.Report) error { return Render(w, r, opts) })
+func New(path string) engine.Reporter { return Options{}.New(path) }
+
+// New is the function of that name for a page with more to say.
+func (o Options) New(path string) engine.Reporter {
+	return report.ToFile(path, func(w io.Writer, r report.Report) error { return Render(w, r, o) })
 }
 
 // Render writes the page.
@@ -47,8 +50,8 @@ func Render(w io.Writer, r report.Report, opts Options) error {
 		return fmt.Errorf("read script: %w", err)
 	}
 	v := newView(r, opts)
-	v.Style = template.CSS(style)
-	v.Script = template.JS(script)
+	v.Style = template.CSS(style)  //nolint:gosec // a file of this package
+	v.Script = template.JS(script) //nolint:gosec // a file of this package
 	v.Policy = policy(string(style), string(script))
 	return t.ExecuteTemplate(w, "page.html", v)
 }

@@ -100,8 +100,9 @@ func status(s engine.Status) string {
 	switch s {
 	case engine.StatusPassed, engine.StatusFailed, engine.StatusSkipped:
 		return string(s)
+	default:
+		return "error"
 	}
-	return "error"
 }
 
 func word(s engine.Status) string {
@@ -142,6 +143,7 @@ func metadata(r report.Report, opts Options) []meta {
 // icon is a dot in the colour of the verdict, so that a row of tabs can be read.
 func icon(s engine.Status) template.URL {
 	colour := map[string]string{"passed": "2e9e5b", "failed": "d4453b", "error": "9a5cd0", "skipped": "8a9099"}[status(s)]
+	//nolint:gosec // made of constants: the colour is one of four
 	return template.URL("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='%23" + colour + "'/%3E%3C/svg%3E")
 }
 

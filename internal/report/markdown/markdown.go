@@ -86,8 +86,9 @@ func sign(s engine.Status) string {
 		return "❌"
 	case engine.StatusSkipped:
 		return "⚪"
+	default:
+		return "⚠️"
 	}
-	return "⚠️"
 }
 
 func word(s engine.Status) string {
@@ -121,6 +122,7 @@ func result(r report.Report, step engine.StepResult) string {
 	switch step.Status {
 	case engine.StatusSkipped, engine.StatusError:
 		return text + ": " + report.Line(step.Reason)
+	default:
 	}
 	var parts []string
 	if n := len(r.Failing(step)); n > 0 {

@@ -39,8 +39,10 @@ func Events(run *engine.Run, plan []engine.PlannedStage) []engine.Event {
 		events = append(events, engine.Event{Kind: engine.EventStageDone, Time: done, Stage: stage.Name, StageResult: stage})
 	}
 	if run.Interrupted {
-		events = append(events, engine.Event{Kind: engine.EventMessage, Time: run.Started.Add(run.Duration - time.Second),
-			Text: "stopping, press Ctrl-C again to kill"})
+		events = append(events, engine.Event{
+			Kind: engine.EventMessage, Time: run.Started.Add(run.Duration - time.Second),
+			Text: "stopping, press Ctrl-C again to kill",
+		})
 	}
 	slices.SortStableFunc(events, func(a, b engine.Event) int { return a.Time.Compare(b.Time) })
 	return append(events, engine.Event{Kind: engine.EventRunFinished, Time: run.Started.Add(run.Duration), Run: run})
@@ -98,8 +100,8 @@ func WriteLogs(run *engine.Run) error {
 
 func write(dir, name, text string) error {
 	path := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(text), 0o644)
+	return os.WriteFile(path, []byte(text), 0o600)
 }

@@ -57,14 +57,22 @@ func Run(dir string) *engine.Run {
 		Dirty:    true,
 		Limit:    2,
 		Stages: []engine.StageResult{
-			{Name: "quality", Status: engine.StatusFailed, Duration: 27400 * time.Millisecond,
-				Steps: []engine.StepResult{black(), isort(), flake8(24), pylint()}},
-			{Name: "security", Status: engine.StatusError, Duration: 9800 * time.Millisecond,
-				Steps: []engine.StepResult{bandit(), safety(), secrets()}},
-			{Name: "unit", Status: engine.StatusFailed, Duration: 30900 * time.Millisecond,
-				Steps: []engine.StepResult{pytest()}},
-			{Name: "data", Status: engine.StatusSkipped,
-				Steps: []engine.StepResult{contracts()}},
+			{
+				Name: "quality", Status: engine.StatusFailed, Duration: 27400 * time.Millisecond,
+				Steps: []engine.StepResult{black(), isort(), flake8(24), pylint()},
+			},
+			{
+				Name: "security", Status: engine.StatusError, Duration: 9800 * time.Millisecond,
+				Steps: []engine.StepResult{bandit(), safety(), secrets()},
+			},
+			{
+				Name: "unit", Status: engine.StatusFailed, Duration: 30900 * time.Millisecond,
+				Steps: []engine.StepResult{pytest()},
+			},
+			{
+				Name: "data", Status: engine.StatusSkipped,
+				Steps: []engine.StepResult{contracts()},
+			},
 		},
 	}
 	return run

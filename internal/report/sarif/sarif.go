@@ -84,6 +84,7 @@ func own(r report.Report, dropped []engine.StepResult) runDoc {
 			say(levelError, "%s could not be judged: %s", name, step.Reason)
 		case engine.StatusSkipped:
 			say(levelNote, "%s was skipped: %s", name, step.Reason)
+		default: // it has a run of its own
 		}
 		for _, m := range report.Missed(step) {
 			say(levelError, "%s failed: %s", name, report.Miss(m))
@@ -208,8 +209,9 @@ func securitySeverity(s engine.Severity) string {
 		return "5.5"
 	case engine.SeverityLow, engine.SeverityInfo:
 		return "2.0"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // markdown escapes what a tool wrote, so that it can form no link, image or tag.

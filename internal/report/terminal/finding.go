@@ -214,8 +214,11 @@ func window(line []cell, at, room int, ellipsis string) ([]cell, int) {
 		out, used = append(out, gap), gap.width
 	}
 	for i, c := range line {
-		last := i == len(line)-1
-		if used+c.width > room-gap.width && !(last && used+c.width <= room) {
+		limit := room - gap.width
+		if i == len(line)-1 {
+			limit = room
+		}
+		if used+c.width > limit {
 			out = append(out, gap)
 			break
 		}

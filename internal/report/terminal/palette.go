@@ -47,8 +47,9 @@ func (p palette) status(s engine.Status) func(string) string {
 		return p.red
 	case engine.StatusSkipped:
 		return p.faint
+	default:
+		return p.magenta
 	}
-	return p.magenta
 }
 
 // file returns a style that makes text a link to a file of this machine.
@@ -91,6 +92,7 @@ func (g glyphs) status(s engine.Status) string {
 		return g.failed
 	case engine.StatusSkipped:
 		return g.skipped
+	default:
+		return g.err
 	}
-	return g.err
 }

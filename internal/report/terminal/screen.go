@@ -44,7 +44,7 @@ func (s *screen) draw(view []string) {
 	for _, line := range view {
 		b.WriteString("\x1b[2K" + line + "\n")
 	}
-	b.WriteString(clear(old - len(view)))
+	b.WriteString(wipe(old - len(view)))
 	s.write(s.err, b.String())
 	s.drawn = view
 }
@@ -52,7 +52,7 @@ func (s *screen) draw(view []string) {
 // erase takes the view off the screen.
 func (s *screen) erase() string {
 	n := s.rows()
-	return up(n) + clear(n)
+	return up(n) + wipe(n)
 }
 
 // up goes to the start of the row that is n rows higher.
@@ -63,9 +63,9 @@ func up(n int) string {
 	return fmt.Sprintf("\x1b[%dA\r", n)
 }
 
-// clear empties n rows from the cursor on, and the one below, where a terminal echoes ^C; the cursor stays. It goes
+// wipe empties n rows from the cursor on, and the one below, where a terminal echoes ^C; the cursor stays. It goes
 // row by row: some terminals keep in their history what one sequence erases from the top of the screen on.
-func clear(n int) string {
+func wipe(n int) string {
 	if n <= 0 {
 		return ""
 	}

@@ -108,14 +108,14 @@ func (w *wrapper) add(word string, style func(string) string) {
 		if head == "" || head == word {
 			break
 		}
-		w.put(head, style)
+		w.put(head)
 		w.newLine(style)
 		word = word[len(head):]
 	}
-	w.put(word, style)
+	w.put(word)
 }
 
-func (w *wrapper) put(word string, style func(string) string) {
+func (w *wrapper) put(word string) {
 	if w.used == w.start {
 		w.space = ""
 	}

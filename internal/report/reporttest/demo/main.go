@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -28,15 +29,20 @@ func main() {
 	speed := flag.Float64("speed", 4, "how many times faster than the clock")
 	verbose := flag.Bool("v", false, "stream tool output")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := play(ctx, *dir, *kind, *speed, *verbose); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	os.Exit(run(*dir, *kind, *speed, *verbose))
 }
 
-func play(ctx context.Context, dir, kind string, speed float64, verbose bool) error {
+func run(dir, kind string, speed float64, verbose bool) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := play(ctx, dir, kind, speed, verbose); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func play(ctx context.Context, dir, kind string, speed float64, verbose bool) (err error) {
 	run := reporttest.Many(dir)
 	switch kind {
 	case "passed":
@@ -47,20 +53,20 @@ func play(ctx context.Context, dir, kind string, speed float64, verbose bool) er
 	if err := reporttest.WriteLogs(run); err != nil {
 		return err
 	}
-	opts := terminal.Detect(os.Stdout, os.Stderr, os.Getenv)
+	opts := terminal.Detect(os.Stdout, os.Stderr, os.Getenv) //nolint:forbidigo // a command of its own
 	opts.Verbose = verbose
 	began := time.Now()
 	opts.Now = func() time.Time { // the clock of the run, which the fixture's times belong to
 		return run.Started.Add(time.Duration(float64(time.Since(began)) * speed))
 	}
 	person := terminal.New(opts)
-	defer person.Close()
+	defer func() { err = errors.Join(err, person.Close()) }()
 	reporters := []engine.Reporter{
 		jsonreport.New(filepath.Join(dir, "report.json")),
 		junit.New(filepath.Join(dir, "junit.xml")),
 		sarif.New(filepath.Join(dir, "results.sarif")),
 		markdown.New(filepath.Join(dir, "summary.md")),
-		html.New(filepath.Join(dir, "report.html"), html.Options{Host: "ada-laptop"}),
+		html.Options{Host: "ada-laptop"}.New(filepath.Join(dir, "report.html")),
 		person,
 	}
 	for _, e := range reporttest.Events(run, reporttest.Plan()) {
