@@ -1,7 +1,6 @@
 package unit
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -108,10 +107,4 @@ func ranges(lines []int) string {
 		return "branches only"
 	}
 	return strings.Join(parts, ", ")
-}
-
-// belowOwnFloor reports whether pytest failed for the floor that the project's own settings name (fail_under).
-func belowOwnFloor(out engine.Output) bool {
-	return bytes.Contains(out.Stdout, []byte("FAIL Required test coverage of")) ||
-		bytes.Contains(out.Stdout, []byte("Coverage failure: total of"))
 }

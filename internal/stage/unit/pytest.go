@@ -1,9 +1,11 @@
 package unit
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -26,7 +28,14 @@ func parse(p *config.Project, out engine.Output) (engine.Judgement, error) {
 		return engine.Judgement{}, err
 	}
 	j := python.JudgeTests(tests, p.Unit.Slowest)
-	if out.ExitCode == exitFailed && len(j.Findings) == 0 && !belowOwnFloor(out) {
+	if floor := ownFloor.FindSubmatch(out.Stdout); floor != nil {
+		j.Findings = append(j.Findings, engine.Finding{
+			Rule: "fail-under", Severity: engine.SeverityMedium,
+			Message: fmt.Sprintf("coverage is below %s %%, the floor in the project's own settings (fail_under)", floor[1]),
+			Help:    "test the lines that the table of the least covered files names",
+		})
+	}
+	if out.ExitCode == exitFailed && len(j.Findings) == 0 {
 		return engine.Judgement{}, fmt.Errorf("pytest: %w", python.ErrDisagrees)
 	}
 	if out.ExitCode == 0 && len(j.Findings) > 0 {
@@ -48,23 +57,41 @@ func ran(p *config.Project, out engine.Output) ([]python.Test, error) {
 	tests, readErr := python.Tests(report)
 	switch out.ExitCode {
 	case 0, exitFailed:
-		return tests, cmp.Or(reportErr, readErr)
+		return tests, cmp.Or(reportErr, readErr, uncollected(tests))
 	case exitNoTests:
 		return nil, fmt.Errorf("no test was collected in %v: name test files test_*.py, or correct tests.unit in pipeline.yaml", p.Tests.Unit)
 	case exitInterrupt:
-		for _, t := range tests {
-			if t.Outcome == python.Broken {
-				return nil, fmt.Errorf("%s could not be collected, so not every test ran: %s", cmp.Or(t.Path, t.ID), python.LastLine([]byte(t.Detail), []byte(t.Message)))
-			}
-		}
-		return nil, fmt.Errorf("the tests were interrupted: %s", python.LastLine(out.Stdout, out.Stderr))
+		return nil, cmp.Or(uncollected(tests), fmt.Errorf("the tests were interrupted: %s", python.LastLine(out.Stdout, out.Stderr)))
 	case exitInternal:
 		return nil, fmt.Errorf("pytest broke down: %s", python.LastLine(out.Stdout, out.Stderr))
 	case exitUsage:
-		return nil, fmt.Errorf("pytest does not know what to run, or lacks a plug-in (pytest-cov, pytest-xdist, pytest-timeout): %s", python.LastLine(out.Stderr, out.Stdout))
+		return nil, fmt.Errorf("pytest does not know what to run, or lacks a plug-in (pytest-cov, pytest-xdist, pytest-timeout): %s", usageError(out))
 	default:
 		return nil, python.Failure("pytest", out)
 	}
 }
 
 var errNothingMeasured = errors.New("coverage measured no statement")
+
+// uncollected is the error for a test file that could not be imported: its tests did not run.
+func uncollected(tests []python.Test) error {
+	for _, t := range tests {
+		if t.Outcome == python.Broken && t.Message == "collection failure" {
+			return fmt.Errorf("%s could not be collected, so not every test ran: %s", cmp.Or(t.Path, t.ID), python.LastLine([]byte(t.Detail)))
+		}
+	}
+	return nil
+}
+
+// ownFloor is what pytest-cov says of the floor in the project's own settings.
+var ownFloor = regexp.MustCompile(`(?m)^FAIL Required test coverage of ([\d.]+)% not reached`)
+
+// usageError is what pytest has against its command line: not the last line, which names the root directory.
+func usageError(out engine.Output) string {
+	for line := range bytes.Lines(out.Stderr) {
+		if _, message, ok := bytes.Cut(line, []byte("rror: ")); ok {
+			return python.Shorten(string(message), 300)
+		}
+	}
+	return python.LastLine(out.Stderr, out.Stdout)
+}

@@ -1,0 +1,65 @@
+package pipeline
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/meter-ml/meter-pipeline/internal/config"
+)
+
+// A Host is the outside world as values. ReadHost is the one place that reads it.
+type Host struct {
+	Dir string   // absolute; where the command was given
+	Env []string // KEY=value
+	Out *os.File // data
+	Err *os.File // messages
+	Now func() time.Time
+}
+
+// ReadHost reads the world around this process.
+func ReadHost() (Host, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return Host{}, err
+	}
+	return Host{Dir: dir, Env: os.Environ(), Out: os.Stdout, Err: os.Stderr, Now: time.Now}, nil
+}
+
+// Get returns a variable's value, empty if it is not set.
+func (h Host) Get(name string) string {
+	for _, entry := range slices.Backward(h.Env) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// CI reports whether this is a machine of continuous integration, where nothing may be skipped.
+func (h Host) CI() bool {
+	value := h.Get("CI")
+	return value != "" && value != "0" && !strings.EqualFold(value, "false")
+}
+
+// Secrets are the values that nothing may show: of every variable that is declared a secret, or is called like one.
+func (h Host) Secrets(project *config.Project) []string {
+	var secrets []string
+	for _, entry := range h.Env {
+		if name, value, ok := strings.Cut(entry, "="); ok && value != "" && project.IsSecret(name) {
+			secrets = append(secrets, value)
+		}
+	}
+	return secrets
+}
+
+// Columns is the width of the terminal that data goes to, 80 if there is none.
+func (h Host) Columns() int {
+	if columns, _, err := term.GetSize(int(h.Out.Fd())); err == nil && columns > 0 {
+		return columns
+	}
+	return 80
+}

@@ -1,0 +1,182 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/history"
+	"github.com/meter-ml/meter-pipeline/internal/report/github"
+	"github.com/meter-ml/meter-pipeline/internal/report/html"
+	"github.com/meter-ml/meter-pipeline/internal/report/jsonreport"
+	"github.com/meter-ml/meter-pipeline/internal/report/junit"
+	"github.com/meter-ml/meter-pipeline/internal/report/markdown"
+	"github.com/meter-ml/meter-pipeline/internal/report/sarif"
+	"github.com/meter-ml/meter-pipeline/internal/report/terminal"
+	"github.com/meter-ml/meter-pipeline/internal/tool"
+)
+
+// kept is how many run directories stay; older ones are removed when a run begins.
+const kept = 20
+
+// A Request asks for a run.
+type Request struct {
+	Target   string // as it was asked for: check, quality:black
+	Stages   Recipe
+	Only     string // a stage, or stage:step; empty for all
+	Verbose  bool   // stream the tools' output
+	FailFast bool
+}
+
+// Judge runs the stages, reports on them, and returns an Exit unless everything passed.
+func (s *Session) Judge(ctx context.Context, request Request) error {
+	plan, err := s.plan(request)
+	if err != nil {
+		return err
+	}
+	past, err := history.Open(filepath.Join(s.State, "history.jsonl"))
+	if err != nil {
+		return err
+	}
+	for _, line := range slices.Concat(s.swept, past.Warnings()) {
+		s.say("%s", line)
+	}
+	living, err := tool.Living(s.State)
+	if err != nil {
+		return err
+	}
+	if err := prune(filepath.Join(s.State, "runs"), kept-1, living); err != nil {
+		return err
+	}
+	tree := s.workTree(ctx)
+	run, err := engine.Execute(ctx, plan, engine.Options{
+		Target: request.Target, Root: s.Host.Dir, Dir: s.runDir(), ID: s.ID,
+		Commit: tree.commit, Branch: tree.branch, Dirty: tree.dirty,
+		Limit: s.Project.Run.Jobs, FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
+		Runner: s.Runner, Provider: s.Provisioner, Reporters: s.reporters(request), Expected: past.Expected,
+		Env: s.Host.Env, Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,
+	})
+	if run == nil {
+		return err
+	}
+	if err != nil {
+		return &Exit{Code: cmp.Or(run.ExitCode, engine.ExitError), Message: err.Error()}
+	}
+	if err := past.Append(run); err != nil {
+		return err
+	}
+	if err := s.print(closingLines(run)); err != nil {
+		return err
+	}
+	return verdict(run)
+}
+
+// plan asks the stages for their steps. A step without a time limit of its own gets its stage's budget.
+func (s *Session) plan(request Request) (engine.Plan, error) {
+	plan, err := engine.NewPlan(s.Project, request.Stages(s.Host))
+	if err != nil {
+		return engine.Plan{}, err
+	}
+	for _, stage := range plan.Stages {
+		for i := range stage.Steps {
+			stage.Steps[i].Timeout = cmp.Or(stage.Steps[i].Timeout, s.Project.Run.Budgets[stage.Name].Std())
+		}
+	}
+	if request.Only == "" {
+		return plan, nil
+	}
+	return plan.Select(request.Only)
+}
+
+func (s *Session) runDir() string { return filepath.Join(s.State, "runs", s.ID) }
+
+// reporters are all the places at which people and programs read about a run.
+func (s *Session) reporters(request Request) []engine.Reporter {
+	dir := s.runDir()
+	reporters := []engine.Reporter{
+		jsonreport.New(filepath.Join(dir, "report.json")),
+		html.New(filepath.Join(dir, "report.html")),
+		junit.New(filepath.Join(dir, "junit.xml")),
+		sarif.New(filepath.Join(dir, "results.sarif")),
+		markdown.New(filepath.Join(dir, "summary.md")),
+	}
+	options := terminal.Detect(s.Host.Out, s.Host.Err, s.Host.Get)
+	options.Verbose = request.Verbose
+	options.Now = s.Host.Now
+	onGitHub := s.Host.Get("GITHUB_ACTIONS") == "true"
+	if onGitHub {
+		options.Err = options.Out // two pipes have no order, and the guard words must be in order
+	}
+	// The one for a person comes last, so that every file that it names is there.
+	return append(reporters, github.New(github.Options{
+		Enabled: onGitHub, Out: s.Host.Out, Summary: s.Host.Get("GITHUB_STEP_SUMMARY"), Random: rand.Reader,
+		Inner: terminal.New(options),
+	}))
+}
+
+// closingLines are those of the test runners in the run, in the form that CI systems know.
+func closingLines(run *engine.Run) string {
+	var b strings.Builder
+	for _, stage := range run.Stages {
+		for _, step := range stage.Steps {
+			counts := map[string]int{}
+			for _, metric := range step.Judgement.Metrics {
+				counts[metric.Name] = int(metric.Value)
+			}
+			if _, ok := counts["tests_passed"]; ok {
+				fmt.Fprintf(&b, "%s: %d passed, %d failed, %d skipped\n", step.Name, counts["tests_passed"], counts["tests_failed"], counts["tests_skipped"])
+			}
+		}
+	}
+	return b.String()
+}
+
+// verdict is the error of a run that did not pass.
+func verdict(run *engine.Run) error {
+	if run.ExitCode == engine.ExitPassed {
+		return nil
+	}
+	var blamed []string
+	for _, stage := range run.Stages {
+		for _, step := range stage.Steps {
+			if step.Status == engine.StatusFailed || step.Status == engine.StatusError {
+				blamed = append(blamed, stage.Name+":"+step.Name)
+			}
+		}
+	}
+	what := map[int]string{
+		engine.ExitFailed: "failed", engine.ExitError: "could not judge everything",
+		engine.ExitDeadline: "ran out of time", engine.ExitInterrupted: "was interrupted",
+	}[run.ExitCode]
+	message := fmt.Sprintf("%s %s (exit code %d)", run.Target, what, run.ExitCode)
+	if len(blamed) > 0 {
+		message += ": " + strings.Join(blamed, ", ")
+	}
+	return &Exit{Code: run.ExitCode, Message: message}
+}
+
+// prune keeps the newest run directories, whose names sort by time, and those of runs that are not over.
+func prune(dir string, keep int, living []string) error {
+	entries, err := os.ReadDir(dir)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list earlier runs: %w", err)
+	}
+	for _, entry := range entries[:max(0, len(entries)-keep)] {
+		if slices.Contains(living, entry.Name()) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return fmt.Errorf("remove an earlier run: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+// Package pipeline says which stages make a run, and wires the engine to the real world: the one runner, the
+// provisioner, the reporters, the history.
+//
+// It stands between the targets, which only name what is wanted, and the stages, which judge. Everything that is read
+// from outside (environment, terminal, working directory) is read here, once, and handed on as values.
+package pipeline
+
+import (
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/stage/quality"
+	"github.com/meter-ml/meter-pipeline/internal/stage/security"
+	"github.com/meter-ml/meter-pipeline/internal/stage/selftest"
+	"github.com/meter-ml/meter-pipeline/internal/stage/unit"
+)
+
+// A Recipe names the stages of a run, in the order in which they are shown. Host lets a stage know where it runs.
+type Recipe func(Host) []engine.Stage
+
+// Check is what a push must pass and needs no container engine.
+func Check() Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			quality.New(),         // 1: cheap, and most often wrong
+			security.New(h.Now()), // 2: source, requirements, secrets
+			unit.New(),            // 3: tests and their coverage
+		}
+	}
+}
+
+// Fix formats the source in place.
+func Fix() Recipe {
+	return func(Host) []engine.Stage { return []engine.Stage{quality.NewFix()} }
+}
+
+// Tests is everything that this repository tests of itself.
+func Tests() Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			selftest.Go{CI: h.CI()},     // the pipeline
+			selftest.Python{CI: h.CI()}, // the system that it builds
+		}
+	}
+}

@@ -1,0 +1,44 @@
+//go:build mage
+
+// Meter Pipeline: the same commands on a laptop and in CI.
+//
+// On the first day: `mage doctor` says what is there, `mage check` makes the rest and judges your tree, `mage fix` mends
+// what can be mended. A failed gate says which file and line, why, and the command that reruns just it. Reports are in
+// .pipeline/latest; exit codes: 0 passed, 1 a gate failed, 2 usage, 3 something could not be judged, 130 interrupted.
+package main
+
+import (
+	"context"
+
+	"github.com/meter-ml/meter-pipeline/internal/pipeline"
+)
+
+// Check runs every gate that a push must pass: quality, security and unit tests; -v streams the tools' output.
+func Check(ctx context.Context, v *bool) error {
+	return run(ctx, pipeline.Request{Target: "check", Stages: pipeline.Check(), Verbose: set(v)})
+}
+
+// Test runs all tests of this repository: Go (vet, lint, tests) and Python (types, tests, DAGs); -v streams.
+func Test(ctx context.Context, v *bool) error {
+	return run(ctx, pipeline.Request{Target: "test", Stages: pipeline.Tests(), Verbose: set(v)})
+}
+
+// Fix formats the Python code in place with isort and black, and says what changed.
+func Fix(ctx context.Context) error {
+	return run(ctx, pipeline.Request{Target: "fix", Stages: pipeline.Fix()})
+}
+
+// Setup makes ahead what the gates need: the Python environment, the secret scanner, PostgreSQL.
+func Setup(ctx context.Context) error {
+	return act(ctx, pipeline.Setup)
+}
+
+// Doctor lists each need, what was found, where, which version, and how to get what is missing.
+func Doctor(ctx context.Context) error {
+	return act(ctx, pipeline.Doctor)
+}
+
+// Clean removes the records of earlier runs; environments, tools and the history stay.
+func Clean(ctx context.Context) error {
+	return act(ctx, pipeline.Clean)
+}
