@@ -213,6 +213,18 @@ def test_silent_meters_and_those_without_units_are_left_out(
     assert set(rows(mixed)["meter_id"]) == {"household", *rest}
 
 
+def test_first_reading_of_a_meter_is_enough(mixed: sa.Engine, fakes: Callable[..., None]) -> None:
+    from jobs import scoring
+
+    with mixed.begin() as connection:
+        connection.execute(
+            sa.text("DELETE FROM readings WHERE meter_id = 'household' AND units > 0")
+        )
+    assert scoring.predict_all(24)["predicted"] == 5
+    house = rows(mixed).set_index("meter_id").loc["household"]
+    assert house["reading_date"] == pd.Timestamp("2007-02-01 00:01", tz="Europe/Paris")
+
+
 def test_no_meter_at_all_is_an_error(engine: sa.Engine, fakes: Callable[..., None]) -> None:
     from jobs import scoring
 
