@@ -138,7 +138,7 @@ func (c *cluster) prepare() error {
 	if taken, err := lock.try(unix.LOCK_EX); err != nil || !taken {
 		return fmt.Errorf("lock new directory: %w", errors.Join(err, errors.New("somebody else has it")))
 	}
-	if err := os.Chmod(c.dir, 0o711); err != nil { // its name is random; the server's user must get through
+	if err := os.Chmod(c.dir, 0o711); err != nil { //nolint:gosec // the server's user must get through
 		return err
 	}
 	if err := os.Mkdir(c.data, 0o700); err != nil {

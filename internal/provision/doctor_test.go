@@ -90,8 +90,12 @@ func TestDoctorOfAFreshCheckoutMakesNothing(t *testing.T) {
 		need  string
 		state State
 	}{
-		{"Go", StateOK}, {"git", StateOK}, {"git history", StateWarning}, {"environment .venv", StateSetup},
-		{"gitleaks", StateSetup}, {"disk", StateOK},
+		{"Go", StateOK},
+		{"git", StateOK},
+		{"git history", StateWarning},
+		{"environment .venv", StateSetup},
+		{"gitleaks", StateSetup},
+		{"disk", StateOK},
 	} {
 		if got := find(t, rows, want.need); got.State != want.state || got.State == StateSetup && got.Remedy == "" {
 			t.Errorf("%s: %+v, want %s", want.need, got, want.state)

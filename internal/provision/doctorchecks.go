@@ -223,7 +223,7 @@ func (p *Provisioner) checkDisk() []Row {
 			rows = append(rows, row)
 			continue
 		}
-		free := stat.Bavail * uint64(stat.Bsize) //nolint:gosec,unconvert // a block has a positive size; its type depends on the system
+		free := stat.Bavail * uint64(stat.Bsize) //nolint:gosec // a block has a positive size; its type depends on the system
 		row.Note = fmt.Sprintf("%.1f GB free", float64(free)/1e9)
 		switch {
 		case free < noDisk:
@@ -252,6 +252,7 @@ func (p *Provisioner) checkContainers(ctx context.Context) Row {
 		}
 		row.Note = name + " is installed, but its engine does not answer; images and deploys need it, `mage check` does not"
 	}
+	row.Remedy = "start it when you come to images"
 	if row.Where == "" {
 		row.Remedy = "install Docker Engine, Docker Desktop or Podman when you come to images"
 	}

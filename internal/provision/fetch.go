@@ -96,6 +96,9 @@ func (p *Provisioner) fetchServerPrograms(ctx context.Context, say func(string))
 	dir := filepath.Join(cache, wanted.name())
 	programs := filepath.Join(dir, "bin")
 	if !exists(dir) {
+		if err := makePublic(cache); err != nil {
+			return serverPrograms{}, fmt.Errorf("make cache directory: %w", err)
+		}
 		lock, err := openLock(filepath.Join(cache, wanted.name()+".lock"))
 		if err != nil {
 			return serverPrograms{}, err
@@ -132,11 +135,11 @@ func (p *Provisioner) serverCache() (string, error) {
 	}
 	var errs []error
 	for _, dir := range append(dirs, p.own("tools")) {
-		if !writable(dir) {
+		if !mayWrite(dir) {
 			errs = append(errs, fmt.Errorf("%s is not writable", dir))
 			continue
 		}
-		if err := account.canReach(dir); err != nil {
+		if err := account.canReach(nearest(dir)); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -150,7 +153,11 @@ func (p *Provisioner) download(ctx context.Context, wanted build, dir string, sa
 	var err error
 	for range fetchAttempts {
 		archive, err = get(ctx, p.repository()+wanted.path(), func(done, total int64) {
-			say(fmt.Sprintf("downloading PostgreSQL %s, once: %d of %d MB", wanted.version, done>>20, total>>20))
+			of := ""
+			if total > 0 { // a proxy may not tell
+				of = fmt.Sprintf(" of %d", total>>20)
+			}
+			say(fmt.Sprintf("downloading PostgreSQL %s, once: %d%s MB", wanted.version, done>>20, of))
 		})
 		if err == nil || ctx.Err() != nil {
 			break
@@ -203,11 +210,11 @@ func get(ctx context.Context, address string, progress func(done, total int64)) 
 	defer cancel(nil)
 	stalled := time.AfterFunc(stallLimit, func() { cancel(fmt.Errorf("nothing came for %s", stallLimit)) })
 	defer stalled.Stop()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil) //nolint:gosec // the user's own repository
 	if err != nil {
 		return nil, fmt.Errorf("download: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request) //nolint:gosec // what comes is checked against a pinned hash
 	if err != nil {
 		return nil, fmt.Errorf("download: %w", err)
 	}
@@ -219,9 +226,9 @@ func get(ctx context.Context, address string, progress func(done, total int64)) 
 	for told, next := int64(0), int64(0); ; {
 		n, err := io.CopyN(&archive, response.Body, 1<<20)
 		stalled.Reset(stallLimit)
-		if told += n; told >= next || errors.Is(err, io.EOF) {
+		if told += n; told >= next {
 			progress(told, response.ContentLength)
-			next = told + max(response.ContentLength/4, 1<<20)
+			next = told + max(response.ContentLength/4, 4<<20)
 		}
 		switch {
 		case errors.Is(err, io.EOF):

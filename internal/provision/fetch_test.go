@@ -83,6 +83,7 @@ func withoutPrograms(t *testing.T) (*checkout, *Provisioner) {
 }
 
 func TestDownloadedPostgresServes(t *testing.T) {
+	t.Parallel()
 	c, p := withoutPrograms(t)
 	wanted, archive := published(t, p)
 	address, asked := serve(t, wanted.path(), archive, http.StatusOK)

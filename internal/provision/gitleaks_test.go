@@ -23,6 +23,7 @@ func withGitleaks(t *testing.T) *checkout {
 }
 
 func TestGitleaksIsBuiltAndFindsASecret(t *testing.T) {
+	t.Parallel()
 	c := withGitleaks(t)
 	p := c.provisioner()
 	provision, err := p.Provide(t.Context(), engine.NeedGitleaks, c.say)

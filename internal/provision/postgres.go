@@ -63,7 +63,7 @@ func (p *Provisioner) openServer(ctx context.Context, say func(string)) (*server
 		return nil, err
 	}
 	if programs.dir != "" {
-		s, err := p.openCluster(ctx, programs)
+		s, err := p.openCluster(ctx, programs, say)
 		if err == nil || ctx.Err() != nil {
 			return s, err
 		}
@@ -72,7 +72,7 @@ func (p *Provisioner) openServer(ctx context.Context, say func(string)) (*server
 	passed = append(passed, where...)
 	if programs, err = p.fetchServerPrograms(ctx, say); err == nil {
 		var s *server
-		if s, err = p.openCluster(ctx, programs); err == nil {
+		if s, err = p.openCluster(ctx, programs, say); err == nil {
 			return s, nil
 		}
 	}
@@ -133,7 +133,8 @@ func parseDatabaseURL(address string) (*url.URL, error) {
 }
 
 // openCluster starts a server of our own.
-func (p *Provisioner) openCluster(ctx context.Context, programs serverPrograms) (*server, error) {
+func (p *Provisioner) openCluster(ctx context.Context, programs serverPrograms, say func(string)) (*server, error) {
+	say("starting PostgreSQL " + programs.version)
 	c, err := p.startCluster(ctx, programs)
 	if err != nil {
 		return nil, err

@@ -106,6 +106,7 @@ func TestPostgresDropsOnRelease(t *testing.T) {
 }
 
 func TestCloseEndsTheServer(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		ctx  func() context.Context
@@ -223,6 +224,7 @@ func TestDatabaseURLThatDoesNotServe(t *testing.T) {
 }
 
 func TestDatabaseURLThatDoesNotServeIsSaidAndPassedOver(t *testing.T) {
+	t.Parallel()
 	c := newCheckout(t)
 	c.env["DATABASE_URL"] = "postgresql://someone:hunter2@127.0.0.1:1/x"
 	p := c.provisioner()

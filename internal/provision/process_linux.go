@@ -34,6 +34,6 @@ func isServer(pid int, data string, _ int64) bool {
 	if err != nil {
 		return false
 	}
-	real, err := filepath.EvalSymlinks(data)
-	return err == nil && cwd == real
+	resolved, err := filepath.EvalSymlinks(data)
+	return err == nil && cwd == resolved
 }

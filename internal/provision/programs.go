@@ -47,11 +47,11 @@ func (p *Provisioner) findServerPrograms(ctx context.Context) (serverPrograms, [
 func (p *Provisioner) programDirs() []string {
 	var dirs []string
 	add := func(path string) {
-		real, err := filepath.EvalSymlinks(path) // initdb looks for postgres beside itself
+		resolved, err := filepath.EvalSymlinks(path) // initdb looks for postgres beside itself
 		if err != nil {
 			return
 		}
-		if dir := filepath.Dir(real); !slices.Contains(dirs, dir) && executable(filepath.Join(dir, "initdb")) {
+		if dir := filepath.Dir(resolved); !slices.Contains(dirs, dir) && executable(filepath.Join(dir, "initdb")) {
 			dirs = append(dirs, dir)
 		}
 	}
@@ -89,6 +89,9 @@ func programPatterns(goos, major string) []string {
 
 // checkPrograms asks the programs for their version, and whether the server's user can run them.
 func (p *Provisioner) checkPrograms(ctx context.Context, dir string) (serverPrograms, error) {
+	if !filepath.IsAbs(dir) {
+		return serverPrograms{}, errors.New("it is not an absolute path")
+	}
 	for _, name := range []string{"initdb", "postgres"} {
 		if !executable(filepath.Join(dir, name)) {
 			return serverPrograms{}, fmt.Errorf("there is no %s", name)

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -183,23 +182,10 @@ func (p *Provisioner) own(elements ...string) string {
 
 // toolsDir is where tools are kept that any checkout of this user can share; the project's own if there is no home.
 func (p *Provisioner) toolsDir() string {
-	if dir, ok := p.env.cacheDir(runtime.GOOS); ok && writable(dir) {
+	if dir, ok := p.env.cacheDir(runtime.GOOS); ok && mayWrite(dir) {
 		return dir
 	}
 	return p.own("tools")
-}
-
-// writable reports whether a directory can be made and written in.
-func writable(dir string) bool {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return false
-	}
-	probe, err := os.CreateTemp(dir, ".probe-")
-	if err != nil {
-		return false
-	}
-	_ = probe.Close()
-	return os.Remove(probe.Name()) == nil
 }
 
 // run starts a program in the project's root, and makes an exit code other than zero an error with its last words.

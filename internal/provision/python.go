@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,6 +79,9 @@ func (p *Provisioner) providePython(ctx context.Context, spec pythonSpec, say fu
 	if err != nil {
 		return engine.Provision{}, err
 	}
+	if env.spec != spec {
+		return engine.Provision{}, fmt.Errorf("%s and %s have the same directory %s: give each its own under python in pipeline.yaml", env.spec.need, spec.need, spec.shown)
+	}
 	return engine.Provision{
 		Programs: filepath.Join(spec.dir, "bin"),
 		Env: map[string]string{
@@ -97,7 +101,7 @@ func (p *Provisioner) ensurePython(ctx context.Context, spec pythonSpec, say fun
 	if _, err := os.Stat(spec.requirements); err != nil {
 		return pythonEnv{}, fmt.Errorf("read requirements of %s: %w: make the file, or name another one under python in pipeline.yaml", spec.shown, err)
 	}
-	lock, err := openLock(p.own("locks", strings.ReplaceAll(spec.shown, "/", "-")+".lock"))
+	lock, err := openLock(p.own("locks", url.PathEscape(spec.shown)+".lock"))
 	if err != nil {
 		return pythonEnv{}, err
 	}
@@ -161,6 +165,9 @@ func (p *Provisioner) buildPython(ctx context.Context, spec pythonSpec, lock *fi
 	}
 	if state == absent {
 		say(fmt.Sprintf("making %s with Python %s, since %s", spec.shown, spec.version, reason))
+		if err := awaitUV(ctx, spec, say); err != nil {
+			return stamp{}, err
+		}
 		if err := os.RemoveAll(spec.dir); err != nil {
 			return stamp{}, fmt.Errorf("remove %s: %w", spec.shown, err)
 		}
@@ -175,6 +182,20 @@ func (p *Provisioner) buildPython(ctx context.Context, spec pythonSpec, lock *fi
 		return stamp{}, err
 	}
 	return made, lock.note("")
+}
+
+// awaitUV waits for a uv that a killed run left at work in the environment: uv locks what it changes.
+func awaitUV(ctx context.Context, spec pythonSpec, say func(string)) error {
+	path := filepath.Join(spec.dir, ".lock")
+	if !exists(path) {
+		return nil
+	}
+	lock, err := openLock(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.close() }()
+	return lock.take(ctx, unix.LOCK_EX, func() { say("waiting for another uv, which is changing " + spec.shown) })
 }
 
 // mayReplace refuses to clear a place that holds anything else than a Python environment.

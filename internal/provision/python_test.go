@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
@@ -92,6 +94,7 @@ func TestPythonFollowsTheRequirements(t *testing.T) {
 }
 
 func TestPythonIsMendedWhatever(t *testing.T) {
+	t.Parallel()
 	c := withPython(t)
 	provision := c.venv()
 	venv, python := filepath.Join(c.root, ".venv"), filepath.Join(provision.Programs, "python")
@@ -167,6 +170,7 @@ func TestPythonThatWasCopiedIsMadeAnew(t *testing.T) {
 }
 
 func TestPythonWorksWithoutANetwork(t *testing.T) {
+	t.Parallel()
 	c := withPython(t)
 	c.venv()
 	nowhere := map[string]string{"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1", "UV_HTTP_RETRIES": "0"}
@@ -198,6 +202,7 @@ func TestPythonWorksWithoutANetwork(t *testing.T) {
 }
 
 func TestPythonRefusals(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		with func(*checkout)
@@ -311,7 +316,33 @@ func TestKilledSynchronizationIsMadeAnew(t *testing.T) {
 	}
 }
 
+func TestUVThatAKilledRunLeftIsWaitedFor(t *testing.T) {
+	c := withPython(t)
+	c.venv()
+	venv := filepath.Join(c.root, ".venv")
+	if err := os.Remove(filepath.Join(venv, stampName)); err != nil {
+		t.Fatal(err)
+	}
+	atWork, err := openLock(filepath.Join(venv, ".lock")) // as uv locks it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := atWork.try(unix.LOCK_EX); err != nil || !taken {
+		t.Fatalf("uv's lock: %v, %v", taken, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := c.provisioner().Provide(ctx, engine.NeedPython, c.say); err == nil || !c.heard("waiting for another uv") {
+		t.Errorf("error %v, said %q", err, c.said)
+	}
+	if err := atWork.close(); err != nil {
+		t.Fatal(err)
+	}
+	c.venv()
+}
+
 func TestOwnCopyOfUV(t *testing.T) {
+	t.Parallel()
 	c := newCheckout(t)
 	c.write("requirements/dev.txt", pinned(t, "iniconfig"))
 	pin, err := os.ReadFile(filepath.Join(repository(t), uvRequirements))

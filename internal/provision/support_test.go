@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ func newCheckout(t *testing.T) *checkout {
 	}
 	project := config.Default(root)
 	c := &checkout{t: t, root: root, project: project, env: ownEnv()}
-	runner := tool.NewRunner(tool.Options{State: filepath.Join(root, ".pipeline"), Run: "test"})
+	runner := tool.NewRunner(tool.Options{State: filepath.Join(root, ".pipeline"), Run: runID(t)})
 	t.Cleanup(func() {
 		if err := runner.Close(); err != nil {
 			t.Error(err)
@@ -45,6 +46,16 @@ func newCheckout(t *testing.T) *checkout {
 	})
 	c.runner = runner
 	return c
+}
+
+// runID is a name that no other run has, be it of other tests at the same time: a sweep goes by it.
+func runID(t *testing.T) string {
+	t.Helper()
+	unique, err := randomHex(rand.Reader, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "provision-test-" + unique
 }
 
 // ownEnv is the test's environment, without what would decide for the provisioner.

@@ -51,7 +51,7 @@ func (p *Provisioner) saySwept(ctx context.Context, say func(string)) {
 func sweepCluster(ctx context.Context, dir string) (bool, error) {
 	info, err := os.Lstat(dir)
 	if err != nil || !info.IsDir() {
-		return false, nil //nolint:nilerr // its run has just removed it, or it is nobody's cluster
+		return false, nil // its run has just removed it, or it is nobody's cluster
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Geteuid() {
 		return false, nil

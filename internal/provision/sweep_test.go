@@ -49,7 +49,7 @@ func TestSweepLeavesAloneWhatIsNotDeadForSure(t *testing.T) {
 	parent := t.TempDir()
 	self, _ := processStart(os.Getpid())
 	started := func(n uint64) string { return filepath.Join(parent, clusterDirName(os.Getpid(), n)+"abc") }
-	make := func(path string, withLock bool) string {
+	mkdir := func(path string, withLock bool) string {
 		if err := os.Mkdir(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -60,9 +60,9 @@ func TestSweepLeavesAloneWhatIsNotDeadForSure(t *testing.T) {
 		}
 		return path
 	}
-	living := make(started(self), true)
-	reused := make(started(self+1), true) // our number, but another process's
-	elsewhere := make(started(self+2), true)
+	living := mkdir(started(self), true)
+	reused := mkdir(started(self+1), true) // our number, but another process's
+	elsewhere := mkdir(started(self+2), true)
 	lock, err := openLock(filepath.Join(elsewhere, clusterLock)) // an owner in another container: only its lock is seen
 	if err != nil {
 		t.Fatal(err)
@@ -71,13 +71,13 @@ func TestSweepLeavesAloneWhatIsNotDeadForSure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = lock.close() }()
-	foreign := make(filepath.Join(parent, clusterPrefix+"of-mine"), false)
+	foreign := mkdir(filepath.Join(parent, clusterPrefix+"of-mine"), false)
 	link := filepath.Join(parent, clusterDirName(1<<22+1, 1)+"link")
 	if err := os.Symlink(t.TempDir(), link); err != nil {
 		t.Fatal(err)
 	}
 	// A server process is named that is not one.
-	impostor := make(started(self+3), true)
+	impostor := mkdir(started(self+3), true)
 	if err := os.Mkdir(filepath.Join(impostor, "data"), 0o755); err != nil {
 		t.Fatal(err)
 	}

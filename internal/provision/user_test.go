@@ -14,6 +14,7 @@ import (
 
 // TestAsAnotherUser runs the essential tests once more as a user without rights, in a path with spaces and umlauts.
 func TestAsAnotherUser(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Log("all tests run as a user without rights already")
 		return
