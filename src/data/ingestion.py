@@ -2,8 +2,9 @@
 
 COPY into a temporary staging table, then an upsert on (meter_id, reading_date), in one transaction.
 A bad line goes to ``quarantine_readings`` with its text and reason. The same file twice changes
-nothing; a file that breaks half-way, or a lost connection, leaves nothing half-done; two
-ingestions at once wait for each other row by row, in key order, so they can't deadlock.
+nothing; a file that breaks half-way, or a lost connection, leaves nothing half-done. Ingestions at
+once that share a meter wait for each other at its row in ``meters``; all rows are written in the
+order of their keys, so they can't deadlock.
 
     python -m data.ingestion FILE [--source NAME] [--zone ZONE]
 """

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -231,6 +232,27 @@ def test_overlapping_files_in_opposite_order_do_not_deadlock(engine, write):
             reports = list(pool.map(ingest, paths))
         assert {report.read for report in reports} == {72}
         assert load_readings(engine)["units"].nunique() == 1  # one of them whole, no mixture
+
+
+@pytest.mark.parametrize(("units", "updated"), [(1.5, 0), (9, 1)], ids=["same", "other"])
+def test_row_that_another_program_writes_meanwhile(engine, write, units, updated):
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    path = write(row(1), row(2))
+    with ThreadPoolExecutor(1) as pool, engine.connect() as other:
+        other.execute(
+            sa.text(
+                "INSERT INTO readings VALUES "
+                "('M1', '2025-01-31T01:00Z', :units, 230.1, 20, 0.9, 2, 50, 1, 'ok')"
+            ),
+            {"units": units},
+        )
+        report = pool.submit(ingest_file, path, engine)
+        deadline = time.monotonic() + 30
+        while query(engine, waiting) == [(0,)] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        other.commit()
+        assert report.result() == IngestionReport(2, 1, updated, 1 - updated, 0)
+    assert load_readings(engine)["units"].tolist() == [1.5, 1.5]
 
 
 # --- reading back
