@@ -97,6 +97,7 @@ func (t *Terminal) handle(e engine.Event) error {
 		delete(t.running, "need "+e.Step)
 		t.message(fmt.Sprintf("%s: %s", report.Line(e.Step), cmp.Or(report.Line(e.Text), "ready")))
 	case engine.EventStepStarted:
+		t.provided(e)
 		t.running[stepID(e)] = &task{name: report.Line(e.Stage + "/" + e.Step), started: e.Time, expected: e.Expected}
 		t.draw()
 	case engine.EventProgress:
@@ -109,6 +110,9 @@ func (t *Terminal) handle(e engine.Event) error {
 		delete(t.running, stepID(e))
 		if e.Result != nil {
 			t.count(e.Result.Status)
+			if e.Result.Status == engine.StatusError {
+				t.provided(e)
+			}
 		}
 		t.draw()
 	case engine.EventStageDone:
@@ -165,6 +169,21 @@ func (t *Terminal) provisioning(e engine.Event) {
 	}
 	k.text = cmp.Or(text, "getting ready")
 	t.draw()
+}
+
+// provided ends the lines of a step's needs: it has them, or could not get them. A need that is made for several steps
+// says only once that it is there.
+func (t *Terminal) provided(e engine.Event) {
+	for _, stage := range t.plan {
+		for _, step := range stage.Steps {
+			if stage.Name != e.Stage || step.Name != e.Step {
+				continue
+			}
+			for _, need := range step.Needs {
+				delete(t.running, "need "+string(need))
+			}
+		}
+	}
 }
 
 // output streams a line of a tool, marked with where it comes from. A line is written whole or not at all.

@@ -150,6 +150,30 @@ func TestSaysSomethingAtOnce(t *testing.T) {
 	}
 }
 
+func TestANeedThatCannotBeHadLeavesTheView(t *testing.T) {
+	plan := []engine.PlannedStage{{Name: "unit", Steps: []engine.Step{{Name: "pytest", Needs: []engine.Need{engine.NeedPostgres}}, {Name: "other"}}}}
+	for name, end := range map[string]engine.Event{
+		"error":   {Kind: engine.EventStepFinished, Stage: "unit", Step: "pytest", Result: &engine.StepResult{Status: engine.StatusError}},
+		"started": {Kind: engine.EventStepStarted, Stage: "unit", Step: "pytest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			screen := newEmulator(80)
+			s := Stream{W: screen, TTY: true}
+			term := New(Options{Out: s, Err: s, OneScreen: true, Now: reporttest.Start})
+			defer term.Close()
+			send(t, term, engine.Event{Kind: engine.EventRunStarted, Time: reporttest.Start(), Plan: plan})
+			send(t, term, engine.Event{Kind: engine.EventProvisioning, Time: reporttest.Start(), Step: "postgres", Text: "initdb"})
+			if !strings.Contains(screen.String(), "initdb") {
+				t.Fatalf("the view does not show the need:\n%s", screen)
+			}
+			send(t, term, end)
+			if strings.Contains(screen.String(), "initdb") {
+				t.Errorf("the view still shows the need:\n%s", screen)
+			}
+		})
+	}
+}
+
 func TestVerboseMarksEveryLine(t *testing.T) {
 	var messages bytes.Buffer
 	term := New(Options{Out: Stream{W: io.Discard}, Err: Stream{W: &messages}, Verbose: true, Now: reporttest.Start})
