@@ -11,8 +11,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +37,8 @@ type Case struct {
 	// Project changes the configuration, which is that of an empty pipeline.yaml over src and tests/unit.
 	Project func(*config.Project)
 	Env     []string // added to the environment, KEY=value
+	// Serve starts what the real tools talk to, and returns what it adds to the environment.
+	Serve func(t *testing.T) []string
 	// Live has the real tool run in every test, and not only when the recording is made.
 	Live bool
 	// Tamper changes what was recorded before it is judged: a crash, a torn report. Such a case is made from the
@@ -52,9 +57,11 @@ type Suite struct {
 	Cases []Case
 	// Scrub takes out of recordings and verdicts what differs from run to run and from machine to machine.
 	Scrub func(string) string
-	// Provide gives the needs beside python; nil gives nothing.
-	Provide func(*testing.T, engine.Need) engine.Provision
-	Update  bool
+	// Provide gives the real tools the needs beside python; nil gives nothing.
+	Provide func(*testing.T, engine.Runner, engine.Need) engine.Provision
+	// Forbidden must be in no file of the run, in no recording and in no verdict.
+	Forbidden []string
+	Update    bool
 }
 
 // Test runs every case.
@@ -94,8 +101,9 @@ func (s Suite) path(name, ending string) string {
 func (s Suite) record(t *testing.T, c Case) {
 	root := s.project(t, c, true)
 	rec := &recorder{Runner: realRunner(t), t: t}
-	result := s.execute(t, c, root, rec)
+	result := s.execute(t, s.served(t, c), root, rec)
 	recording := rec.recording(newPlaces(t, root, rec.dir), s.Scrub)
+	s.forbid(t, "the recording", encode(t, recording))
 	write(t, s.path(c.Name, ".json"), encode(t, recording))
 	write(t, s.path(c.Name, ".golden"), s.render(t, root, result))
 }
@@ -121,11 +129,19 @@ func (s Suite) replay(t *testing.T, c Case) {
 
 func (s Suite) live(t *testing.T, c Case) {
 	root := s.project(t, c, true)
-	s.compare(t, c, s.render(t, root, s.execute(t, c, root, realRunner(t))))
+	s.compare(t, c, s.render(t, root, s.execute(t, s.served(t, c), root, realRunner(t))))
+}
+
+func (s Suite) served(t *testing.T, c Case) Case {
+	if c.Serve != nil {
+		c.Env = append(slices.Clone(c.Env), c.Serve(t)...)
+	}
+	return c
 }
 
 func (s Suite) compare(t *testing.T, c Case, got []byte) {
 	t.Helper()
+	s.forbid(t, "the verdict", got)
 	want, err := os.ReadFile(s.path(c.Name, ".golden"))
 	if err != nil {
 		t.Fatalf("read golden: %v: run the test with -update", err)
@@ -226,7 +242,7 @@ func (s Suite) execute(t *testing.T, c Case, root string, runner engine.Runner) 
 	defer cancel()
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: "test", Root: root, Dir: dir, ID: "test",
-		Runner: runner, Provider: provider{s, t}, Env: environment(c.Env), Limit: 1,
+		Runner: runner, Provider: provider{s, t, runner}, Env: environment(c.Env), Limit: 1,
 	})
 	if err != nil {
 		t.Fatalf("execute: %v", err)
@@ -235,7 +251,33 @@ func (s Suite) execute(t *testing.T, c Case, root string, runner engine.Runner) 
 		log, _ := os.ReadFile(filepath.Join(dir, run.Stages[0].Steps[0].Log))
 		t.Logf("log:\n%s", log)
 	}
+	s.search(t, dir)
 	return run.Stages[0].Steps[0]
+}
+
+func (s Suite) forbid(t *testing.T, where string, content []byte) {
+	t.Helper()
+	for _, text := range s.Forbidden {
+		if bytes.Contains(content, []byte(text)) {
+			t.Errorf("%s holds what it must not", where)
+		}
+	}
+}
+
+// search looks for what is forbidden in everything that the run left behind.
+func (s Suite) search(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		s.forbid(t, path, content)
+		return err
+	})
+	if err != nil {
+		t.Errorf("search run directory: %v", err)
+	}
 }
 
 // environment is the little that a tool needs of this machine: no setting of the person who runs the tests.
@@ -250,18 +292,22 @@ func environment(extra []string) []string {
 	return append(env, extra...)
 }
 
-// provider gives the repository's own environment as python.
+// provider gives the repository's own environment as python. A replay needs nothing.
 type provider struct {
-	suite Suite
-	t     *testing.T
+	suite  Suite
+	t      *testing.T
+	runner engine.Runner
 }
 
 func (p provider) Provide(_ context.Context, need engine.Need, _ func(string)) (engine.Provision, error) {
-	if need == engine.NeedPython {
+	if _, replay := p.runner.(*player); replay {
+		return engine.Provision{}, nil
+	}
+	if strings.HasPrefix(string(need), string(engine.NeedPython)) {
 		return engine.Provision{Programs: filepath.Join(Repository(p.t), ".venv", "bin")}, nil
 	}
 	if p.suite.Provide != nil {
-		return p.suite.Provide(p.t, need), nil
+		return p.suite.Provide(p.t, p.runner, need), nil
 	}
 	return engine.Provision{}, nil
 }
@@ -292,7 +338,9 @@ func realRunner(t *testing.T) engine.Runner {
 		}
 		t.Skipf("the real tools are not here: %v: run `mage setup` first", err)
 	}
-	runner := tool.NewRunner(tool.Options{State: filepath.Join(t.TempDir(), ".pipeline"), Run: "test"})
+	// The runner ends all that has the run's mark: no other test at the same time may have the same.
+	id := fmt.Sprintf("stagetest-%d-%d", os.Getpid(), time.Now().UnixNano())
+	runner := tool.NewRunner(tool.Options{State: filepath.Join(t.TempDir(), ".pipeline"), Run: id})
 	t.Cleanup(func() {
 		if err := runner.Close(); err != nil {
 			t.Errorf("close runner: %v", err)
