@@ -29,15 +29,18 @@ ARTIFACT_PATH = "model"
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_URI = f"sqlite:///{REPOSITORY / 'mlflow.db'}"
 PATIENCE = 5.0  # seconds that an unreachable server is waited for
+CREATION = 30  # seconds that a new version may take to be there
 PROBE = 2.0  # seconds that one answer of it may take
 
-# MLflow's own are 120 s, 7 times with growing pauses: half an hour for a server that hangs.
+# MLflow's own are 120 s, 7 times with growing pauses: half an hour for a server that hangs. And
+# stdout is for the table, no data go elsewhere.
 _LIMITS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
 T = TypeVar("T")
@@ -70,15 +73,14 @@ class RunRecord:
 class Registry:
     """A client of the registry at `uri` (default: MLFLOW_TRACKING_URI, else a local SQLite file).
 
-    The constructor waits up to `patience` seconds (default: PATIENCE) for a server to answer, then
+    The constructor waits up to `patience` seconds (default: PATIENCE) for it to answer, then
     raises RegistryError. MLflow's own limits of a request (MLFLOW_HTTP_REQUEST_*) hold if they are
     set, else far shorter ones than its defaults. All methods raise RegistryError.
     """
 
     def __init__(self, uri: str | None = None, patience: float | None = None) -> None:
         self._uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-        if urlsplit(self._uri).scheme in ("http", "https"):
-            self._await_server(PATIENCE if patience is None else patience)
+        self._await(PATIENCE if patience is None else patience)
         self._client = self._call("open", lambda: _client(self._uri))
 
     @property
@@ -193,15 +195,21 @@ class Registry:
                 raise
         files = str(self._client.get_run(run_id).info.artifact_uri)
         version = self._client.create_model_version(
-            name, source=f"{files}/{ARTIFACT_PATH}", run_id=run_id, tags=dict(tags)
+            name,
+            source=f"{files}/{ARTIFACT_PATH}",
+            run_id=run_id,
+            tags=dict(tags),
+            await_creation_for=CREATION,
         )
         return int(version.version)
 
-    def _await_server(self, patience: float) -> None:
+    def _await(self, patience: float) -> None:
+        web = urlsplit(self._uri).scheme in ("http", "https")
+        probe = _probe if web else _probe_database
         deadline = time.monotonic() + patience
         pause = 0.1
         while True:
-            problem = _probe(self._uri, min(PROBE, max(deadline - time.monotonic(), 0.1)))
+            problem = probe(self._uri, min(PROBE, max(deadline - time.monotonic(), 0.1)))
             if problem is None:
                 return
             if time.monotonic() + pause >= deadline:
@@ -259,6 +267,21 @@ def _probe(uri: str, timeout: float) -> str | None:
             return None if error.code < 500 else f"it answers {error.code}"
     except (OSError, ValueError) as error:
         return str(error)
+
+
+def _probe_database(uri: str, timeout: float) -> str | None:
+    """Why the database does not answer, None if it does: MLflow itself tries for 102 seconds."""
+    import sqlalchemy  # pylint: disable=import-outside-toplevel  # takes long, as MLflow does
+
+    options = {"connect_timeout": max(int(timeout), 1)} if uri.startswith("postgresql") else {}
+    try:
+        engine = sqlalchemy.create_engine(
+            uri, poolclass=sqlalchemy.pool.NullPool, connect_args=options
+        )
+        sqlalchemy.inspect(engine).get_table_names()
+        return None
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
+        return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 @contextmanager

@@ -45,6 +45,22 @@ def test_unreachable_server_is_an_error_in_bounded_time() -> None:
     assert time.monotonic() - start < 2
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        pytest.param("sqlite:////dev/null/mlflow.db", id="sqlite"),
+        pytest.param("postgresql://u:geheim@127.0.0.1:9/mlflow", id="postgresql"),
+        pytest.param("nonsense://u:geheim@127.0.0.1:9/mlflow", id="unknown"),
+    ],
+)
+def test_unreachable_database_is_an_error_in_bounded_time(uri: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(RegistryError, match="reach MLflow at .* for 0.3 s") as caught:
+        Registry(uri, patience=0.3)
+    assert time.monotonic() - start < 10
+    assert "geheim" not in str(caught.value)
+
+
 def test_default_patience_is_a_few_seconds() -> None:
     assert 1 <= registry.PATIENCE <= 10
 
@@ -89,6 +105,7 @@ def test_where_the_registry_is(
 ) -> None:
     opened = []
     monkeypatch.setattr(registry, "_client", opened.append)
+    monkeypatch.setattr(registry, "_probe_database", lambda uri, timeout: None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", environment)
     assert Registry(argument).uri == wanted
     assert opened == [wanted]
@@ -117,7 +134,7 @@ def test_limits_hold_during_a_call_only(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     seen: dict[str, str] = {}
     monkeypatch.setattr(registry, "_client", lambda uri: seen.update(os.environ))
-    Registry("sqlite:///x.db")
+    Registry("sqlite://")
     assert seen["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
     assert seen["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7", "what the user set holds"
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
