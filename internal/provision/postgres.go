@@ -125,7 +125,7 @@ func parseDatabaseURL(address string) (*url.URL, error) {
 		return nil, errors.New(form)
 	}
 	scheme, _, _ := strings.Cut(parsed.Scheme, "+") // postgresql+psycopg
-	if scheme != "postgres" && scheme != "postgresql" {
+	if scheme != "postgres" && scheme != "postgresql" || parsed.Opaque != "" {
 		return nil, errors.New(form)
 	}
 	parsed.Scheme = "postgresql"
