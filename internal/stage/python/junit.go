@@ -31,6 +31,8 @@ type Test struct {
 	Outcome Outcome
 	Message string // one line: the assertion, or the reason of a skip
 	Detail  string // the traceback
+	// Expected is for a test that failed as it is marked to (xfail): it ran, and so it passed.
+	Expected bool
 }
 
 // junitSuites is the part of JUnit's XML that pytest writes with junit_family=xunit1, which keeps file and line.
@@ -55,9 +57,13 @@ type junitSuites struct {
 }
 
 type junitDetail struct {
+	Type    string `xml:"type,attr"`
 	Message string `xml:"message,attr"`
 	Text    string `xml:",chardata"`
 }
+
+// expectedFailure is how pytest marks, among the skipped, what failed as it should.
+const expectedFailure = "pytest.xfail"
 
 // Tests reads the report that pytest writes with `-o junit_family=xunit1 --junit-xml=…`. A report whose counts are not
 // those of its tests is refused.
@@ -71,9 +77,9 @@ func Tests(report []byte) ([]Test, error) {
 	}
 	var tests []Test
 	for _, suite := range doc.Suites {
-		counts := map[Outcome]int{}
+		counts, expected := map[Outcome]int{}, 0
 		for _, c := range suite.Cases {
-			t := Test{Path: strings.ReplaceAll(c.File, `\`, "/"), Seconds: c.Seconds, ID: testID(c.File, c.Class, c.Name)}
+			t := Test{Path: strings.ReplaceAll(c.File, `\`, "/"), Seconds: c.Seconds, ID: plain.Line(testID(c.File, c.Class, c.Name))}
 			if c.Line != nil {
 				t.Line = *c.Line + 1 // pytest counts from 0
 			}
@@ -83,6 +89,9 @@ func Tests(report []byte) ([]Test, error) {
 				t.Outcome, detail = Failed, c.Failure
 			case c.Error != nil:
 				t.Outcome, detail = Broken, c.Error
+			case c.Skipped != nil && c.Skipped.Type == expectedFailure:
+				t.Expected, detail = true, c.Skipped
+				expected++
 			case c.Skipped != nil:
 				t.Outcome, detail = Skipped, c.Skipped
 			}
@@ -93,7 +102,7 @@ func Tests(report []byte) ([]Test, error) {
 			tests = append(tests, t)
 		}
 		// A test whose teardown breaks after its body failed stands twice, so there may be more cases than tests.
-		if len(suite.Cases) < suite.Tests || counts[Failed] != suite.Failures || counts[Broken] != suite.Errors || counts[Skipped] != suite.Skipped {
+		if len(suite.Cases) < suite.Tests || counts[Failed] != suite.Failures || counts[Broken] != suite.Errors || counts[Skipped]+expected != suite.Skipped {
 			return nil, fmt.Errorf("read pytest's JUnit report: %w", ErrDisagrees)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
@@ -13,10 +14,13 @@ import (
 // with their reasons, and that many of the slowest. A skipped test was not judged.
 func JudgeTests(tests []Test, slowest int) engine.Judgement {
 	j := engine.Judgement{Unit: "tests"}
-	counts := map[Outcome]int{}
+	counts, expected := map[Outcome]int{}, 0
 	skipped := engine.Table{Title: "Skipped tests", Columns: []string{"test", "reason"}}
 	for _, t := range tests {
 		counts[t.Outcome]++
+		if t.Expected {
+			expected++
+		}
 		switch t.Outcome {
 		case Failed, Broken:
 			j.Findings = append(j.Findings, t.Finding())
@@ -31,6 +35,9 @@ func JudgeTests(tests []Test, slowest int) engine.Judgement {
 		{Name: "tests_passed", Value: float64(counts[Passed]), Unit: "tests"},
 		{Name: "tests_failed", Value: float64(failed), Unit: "tests"},
 		{Name: "tests_skipped", Value: float64(counts[Skipped]), Unit: "tests"},
+	}
+	if expected > 0 {
+		j.Notes = append(j.Notes, Count(expected, "test")+" failed as expected (xfail)")
 	}
 	if len(skipped.Rows) > 0 {
 		j.Tables = append(j.Tables, skipped)
@@ -55,8 +62,13 @@ func (t Test) Finding() engine.Finding {
 	return engine.Finding{
 		Rule: rule, Path: path, Line: line, Severity: engine.SeverityHigh,
 		Message: fmt.Sprintf("%s %s: %s", t.ID, what, Shorten(t.Message, 400)),
-		Help:    fmt.Sprintf("see the traceback: pytest '%s'", t.ID),
+		Help:    "see the traceback: pytest " + quoted(t.ID),
 	}
+}
+
+// quoted writes a word for a shell.
+func quoted(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 func slowestTests(tests []Test, n int) engine.Table {

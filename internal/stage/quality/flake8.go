@@ -9,6 +9,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/plain"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 )
 
@@ -89,7 +90,7 @@ func flake8Finding(record, root string) (engine.Finding, error) {
 	return engine.Finding{
 		Rule: code, Severity: flake8Severity(code),
 		Path: python.Relative(root, fields[0]), Line: number(fields[1]), Column: number(fields[2]),
-		Message: fields[4], Help: flake8Help(code), HelpURL: flake8URL(code),
+		Message: plain.Line(fields[4]), Help: flake8Help(code), HelpURL: flake8URL(code),
 	}, nil
 }
 

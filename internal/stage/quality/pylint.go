@@ -12,6 +12,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/plain"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 )
 
@@ -167,7 +168,7 @@ func pylintNotes(ignored []string, less int) []string {
 func pylintFinding(m pylintMessage, root string) engine.Finding {
 	f := engine.Finding{
 		Rule: m.MessageID, Path: python.Relative(root, m.Path), Line: m.Line, Column: m.Column + 1,
-		Message: m.Message + " (" + m.Symbol + ")",
+		Message: plain.Line(m.Message) + " (" + m.Symbol + ")",
 		Help:    "the page of the rule shows wrong and right code",
 		HelpURL: pylintPages + pylintCategory(m.Type) + "/" + m.Symbol + ".html",
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/plain"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 )
 
@@ -168,7 +169,7 @@ func banditFinding(issue banditIssue, root string) engine.Finding {
 	f := engine.Finding{
 		Rule: issue.Test, Severity: severity(issue.Severity),
 		Path: python.Relative(root, issue.Filename), Line: issue.Line, Column: issue.Column + 1,
-		Message: issue.Text, Help: banditHelp(issue.Test), HelpURL: issue.Page,
+		Message: plain.Line(issue.Text), Help: banditHelp(issue.Test), HelpURL: issue.Page,
 	}
 	if len(issue.LineRange) > 0 && slices.Max(issue.LineRange) == issue.Line && issue.EndColumn > issue.Column {
 		f.EndLine, f.EndCol = issue.Line, issue.EndColumn+1

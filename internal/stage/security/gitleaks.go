@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/plain"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 )
 
@@ -133,7 +134,7 @@ const gitleaksPage = "https://github.com/gitleaks/gitleaks#readme"
 func (l leak) finding(repo repository) engine.Finding {
 	f := engine.Finding{
 		Rule: l.Rule, Severity: engine.SeverityHigh, Path: repo.path(l), Line: l.Line,
-		Message: l.Description,
+		Message: plain.Line(l.Description),
 		Help:    "revoke it where it is valid, then take it from the environment or a secret store; if it is no secret, allow it in pipeline.yaml with a reason and a date",
 		HelpURL: gitleaksPage,
 	}

@@ -1,11 +1,16 @@
 // Package unit is the third stage: the unit tests, on a PostgreSQL of their own, and how much of the source they cover.
 // It names what runs; the engine runs it.
+//
+// pytest.go has the arguments and what exit codes mean, coverage.go what the tests reached; what became of each test
+// is read by package python, since this repository's own tests are judged alike.
 package unit
 
 import (
-	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
-	"strconv"
+	"slices"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -25,8 +30,14 @@ func (stage) Name() string { return name }
 // Steps is one: coverage is judged where the tests run, since it is worth nothing without their result.
 func (stage) Steps(p *config.Project) ([]engine.Step, error) {
 	workers := p.Unit.Workers
-	if workers == 0 {
-		workers = runtime.NumCPU()
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	s := suite{
+		project: p, workers: workers,
+		tests:      python.Look(p.Root, "tests.unit", p.Tests.Unit),
+		source:     python.Look(p.Root, "unit.coverage.source", p.Unit.Coverage.Source),
+		namespaces: measuresNamespaces(p.Root),
 	}
 	return []engine.Step{{
 		Name: "pytest", Judges: "unit tests and their coverage",
@@ -34,47 +45,22 @@ func (stage) Steps(p *config.Project) ([]engine.Step, error) {
 		Slots:   max(1, workers-1),
 		Needs:   []engine.Need{engine.NeedPython, engine.NeedPostgres},
 		Timeout: p.Run.Budgets[name].Std(),
-		Inputs:  inputs(p),
+		// Tests read what they like beside these: fixtures, data. These are what they are about.
+		Inputs:  slices.Concat(p.Source, p.Tests.Unit, python.Settings("pytest.ini", ".coveragerc", "tests/conftest.py", "data")),
 		Rerun:   "mage " + name + ":pytest",
-		Command: pytestCommand(p, workers),
+		Command: s.command(),
 	}}, nil
 }
 
-func inputs(p *config.Project) []string {
-	paths := append([]string{}, p.Source...)
-	paths = append(paths, p.Tests.Unit...)
-	return append(paths, python.Settings("pytest.ini", ".coveragerc", "tests/conftest.py", "data")...)
-}
+var namespacesSetting = regexp.MustCompile(`(?mi)^\s*include_namespace_packages\s*=\s*true\b`)
 
-// Names of the reports, in the artifacts directory.
-const (
-	junitReport    = "junit-pytest.xml"
-	coverageReport = "coverage.json"
-	coverageXML    = "coverage.xml"
-	coverageHTML   = "htmlcov"
-)
-
-func pytestCommand(p *config.Project, workers int) *engine.Command {
-	return &engine.Command{
-		Program: python.Program,
-		Args:    pytestArgs(p, workers),
-		// Coverage data of an earlier run can't be read where there is none.
-		Env:     map[string]string{"COVERAGE_FILE": engine.ScratchDir + "/coverage"},
-		Reports: map[string]string{"JUnit": junitReport, "coverage": coverageReport, "coverage XML": coverageXML},
-		Parse:   func(out engine.Output) (engine.Judgement, error) { return parse(p, out) },
+// measuresNamespaces reports whether the project has coverage look into folders without an __init__.py.
+func measuresNamespaces(root string) bool {
+	for _, file := range python.Settings(".coveragerc") {
+		content, err := os.ReadFile(filepath.Join(root, file))
+		if err == nil && namespacesSetting.Match(content) {
+			return true
+		}
 	}
-}
-
-func pytestArgs(p *config.Project, workers int) []string {
-	artifact := func(file string) string { return engine.ArtifactsDir + "/" + file }
-	args := append([]string{}, p.Tests.Unit...)
-	args = append(args, "-q", "-n", strconv.Itoa(workers), "-p", "no:cacheprovider",
-		"-o", fmt.Sprintf("timeout=%d", int(p.Unit.TestTimeout.Std().Seconds())),
-		"-o", "junit_family=xunit1", "--junit-xml="+artifact(junitReport),
-		"--cov-branch", "--cov-report=", "--cov-report=json:"+artifact(coverageReport),
-		"--cov-report=xml:"+artifact(coverageXML), "--cov-report=html:"+artifact(coverageHTML))
-	for _, source := range p.Unit.Coverage.Source {
-		args = append(args, "--cov="+source)
-	}
-	return python.Module("pytest", args...)
+	return false
 }

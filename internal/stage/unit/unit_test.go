@@ -1,11 +1,9 @@
-package unit
+package unit_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
+	"flag"
+	"maps"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,206 +11,165 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/stage/stagetest"
-	"github.com/meter-ml/meter-pipeline/internal/tool"
+	"github.com/meter-ml/meter-pipeline/internal/stage/unit"
 )
+
+var update = flag.Bool("update", false, "run the real tools, and write recordings and golden files")
 
 const (
-	source = "def double(x):\n    if x is None:\n        return 0\n    return 2 * x\n"
-	tests  = "from app import double\n\n\ndef test_double():\n    assert double(2) == 4\n\n\ndef test_none():\n    assert double(None) == 0\n"
+	settings = "[tool.pytest.ini_options]\npythonpath = ['src']\n"
+	calc     = "\"\"\"Counts.\"\"\"\n\n\ndef double(x):\n    \"\"\"Double.\"\"\"\n    if x is None:\n        return 0\n    return 2 * x\n"
+	good     = "from app.calc import double\n\n\ndef test_double():\n    assert double(2) == 4\n\n\ndef test_none():\n    assert double(None) == 0\n"
+	half     = "from app.calc import double\n\n\ndef test_double():\n    assert double(2) == 4\n"
+	wrong    = good + "\n\nclass TestWrong:\n    def test_sum(self):\n        assert double(2) == 5, \"::error::twice\\nas much\"\n"
 )
 
-// A seen is what the real pytest left behind on a small project, and what the engine made of it.
-type seen struct {
-	project *config.Project
-	step    engine.StepResult
-	out     engine.Output
+// project is the code and its settings, with more files, of which those with no content are left out.
+func project(more map[string]string) map[string]string {
+	files := map[string]string{
+		"pyproject.toml": settings, "src/app/__init__.py": "", "src/app/calc.py": calc, "tests/unit/test_calc.py": good,
+	}
+	maps.Copy(files, more)
+	maps.DeleteFunc(files, func(_, content string) bool { return content == "-" })
+	return files
 }
 
-// spy keeps what the one program of the step wrote.
-type spy struct {
-	engine.Runner
-	out engine.Output
+func file(name, content string) map[string]string { return project(map[string]string{name: content}) }
+
+// addopts has the project's own settings add options.
+func addopts(options string) map[string]string {
+	return file("pyproject.toml", settings+"addopts = ["+options+"]\n")
 }
 
-func (s *spy) Run(ctx context.Context, i engine.Invocation) (engine.Output, error) {
-	out, err := s.Runner.Run(ctx, i)
-	s.out = out
-	return out, err
+func cases() []stagetest.Case {
+	workers := func(n int) func(*config.Project) { return func(p *config.Project) { p.Unit.Workers = n } }
+	return []stagetest.Case{
+		{Name: "passes", Live: true, Files: project(nil)},
+		{Name: "passes-with-two-workers", Live: true, Files: project(nil), Project: workers(2)},
+		{Name: "assertion", Live: true, Files: file("tests/unit/test_calc.py", wrong)},
+		{Name: "raised-in-the-source", Files: file("tests/unit/test_more.py", "from app.calc import double\n\n\ndef test_list():\n    double({})\n")},
+		{Name: "broken-fixture", Files: file("tests/unit/test_more.py", "import pytest\n\n\n@pytest.fixture\ndef broken():\n    raise OSError('no database')\n\n\ndef test_b(broken):\n    pass\n")},
+		{Name: "below-the-floor", Live: true, Files: file("src/app/more.py", strings.Repeat("print('x')\n", 40))},
+		{Name: "branches-count", Files: file("tests/unit/test_calc.py", half), Project: func(p *config.Project) { p.Unit.Coverage.Minimum = 85 }},
+		{Name: "no-test", Live: true, Files: file("tests/unit/test_calc.py", "X = 1\n")},
+		{Name: "empty-folder", Live: true, Files: project(map[string]string{"tests/unit/": "", "tests/unit/test_calc.py": "-"})},
+		{Name: "missing-path", Files: project(nil), Project: func(p *config.Project) { p.Tests.Unit = []string{"tests/unitt"} }},
+		{Name: "missing-source", Files: project(nil), Project: func(p *config.Project) { p.Unit.Coverage.Source = []string{"srcc"} }},
+		{Name: "only-skipped", Live: true, Files: file("tests/unit/test_calc.py", "import pytest\nfrom app.calc import double\n\n\n@pytest.mark.skip(reason='moon')\ndef test_s():\n    double(1)\n")},
+		{Name: "skipped-and-expected", Files: file("tests/unit/test_more.py", "import pytest\n\n\n@pytest.mark.skip(reason='moon')\ndef test_s():\n    pass\n\n\n@pytest.mark.xfail(reason='known')\ndef test_x():\n    assert False\n\n\n@pytest.mark.xfail(strict=True)\ndef test_y():\n    pass\n")},
+		{Name: "settings-leave-one-out", Live: true, Files: addopts("'-k', 'not test_none'")},
+		{Name: "settings-leave-all-out", Live: true, Files: addopts("'-k', 'nonesuch'")},
+		{Name: "settings-only-collect", Live: true, Files: addopts("'--collect-only'")},
+		{Name: "settings-that-are-none", Files: addopts("'--nonesuch'")},
+		{Name: "settings-unreadable", Files: file("pyproject.toml", "[tool.pytest.ini_options\n")},
+		{Name: "import-error", Live: true, Files: file("tests/unit/test_more.py", "import nonesuch\n")},
+		{Name: "import-error-passed-over", Live: true, Files: project(map[string]string{
+			"pyproject.toml": settings + "addopts = ['--continue-on-collection-errors']\n", "tests/unit/test_more.py": "import nonesuch\n"})},
+		{Name: "import-error-with-two-workers", Files: file("tests/unit/test_more.py", "import nonesuch\n"), Project: workers(2)},
+		{Name: "syntax-error", Live: true, Files: file("tests/unit/test_more.py", "def test_x(:\n    pass\n")},
+		{Name: "syntax-error-in-the-source", Files: file("src/app/calc.py", "def double(:\n    pass\n")},
+		{Name: "syntax-error-in-untested-source", Live: true, Files: file("src/app/other.py", "def double(:\n    pass\n")},
+		{Name: "broken-conftest", Files: file("tests/unit/conftest.py", "raise RuntimeError('no')\n")},
+		{Name: "broken-plug-in", Files: file("tests/unit/conftest.py", "def pytest_collection_modifyitems():\n    raise RuntimeError('no')\n")},
+		{Name: "ended-by-a-test", Live: true, Files: file("tests/unit/test_a.py", "import pytest\n\n\ndef test_a():\n    pytest.exit('enough', returncode=0)\n")},
+		{Name: "left-by-a-test", Live: true, Files: file("tests/unit/test_a.py", "import os\n\n\ndef test_a():\n    os._exit(0)\n")},
+		{Name: "crashed-worker", Live: true, Files: file("tests/unit/test_a.py", "import os\n\n\ndef test_a():\n    os.abort()\n"), Project: workers(2)},
+		{Name: "test-that-hangs", Live: true, Files: file("tests/unit/test_a.py", "import time\n\n\ndef test_a():\n    time.sleep(600)\n"),
+			Project: func(p *config.Project) { p.Unit.TestTimeout = config.Duration(time.Second) }},
+		{Name: "floor-of-the-project", Live: true, Files: project(map[string]string{"src/app/more.py": "print('x')\n", ".coveragerc": "[report]\nfail_under = 99\n"})},
+		{Name: "no-coverage-data", Live: true, Files: file(".coveragerc", "[run]\nomit = *\n")},
+		{Name: "no-statement", Live: true, Files: project(map[string]string{"src/app/calc.py": "-", "tests/unit/test_calc.py": "def test_nothing():\n    pass\n"})},
+		{Name: "nothing-reached", Live: true, Files: file("tests/unit/test_calc.py", "def test_nothing():\n    pass\n")},
+		{Name: "branches-switched-off", Files: file(".coveragerc", "[run]\nbranch = false\n")},
+		{Name: "data-of-an-earlier-run", Live: true, Files: project(map[string]string{
+			"pyproject.toml": settings + "addopts = ['--cov-append']\n", "tests/unit/test_calc.py": half + "\n\ndef test_reads(request):\n    import os\n    assert not os.path.exists('.coverage.new')\n"}),
+			Prepare: earlier},
+		{Name: "file-that-coverage-does-not-see", Live: true, Files: project(map[string]string{"src/loose/tool.py": "def never():\n    return 1\n", "src/app/deep/tool.py": "X = 1\n"})},
+		{Name: "file-that-coverage-is-told-to-see", Files: project(map[string]string{"src/loose/tool.py": "def never():\n    return 1\n", ".coveragerc": "[report]\ninclude_namespace_packages = True\n"})},
+		{Name: "no-init", Live: true, Files: project(map[string]string{"src/app/__init__.py": "-"})},
+		{Name: "shell-chooses-other-tests", Live: true, Files: file("tests/unit/test_calc.py", wrong), Env: []string{"PYTEST_ADDOPTS=-k test_none"}},
+		{Name: "shell-leaves-assertions-out", Live: true, Env: []string{"PYTHONOPTIMIZE=1"}, Project: workers(2),
+			Files: file("tests/unit/test_opt.py", "def test_debug():\n    assert __debug__\n")},
+		{Name: "hostile-names", Files: file("tests/unit/test_a b\n::error file=x::owned.py", "import pytest\n\n\n@pytest.mark.parametrize('x', ['a\\nb', '\\x1b[31m', '::stop-commands::', \"it's\"])\ndef test_x(x):\n    assert not x, x\n")},
+		{Name: "byte-order-mark", Files: file("tests/unit/test_calc.py", "\ufeff"+wrong)},
+		{Name: "crlf", Files: file("tests/unit/test_calc.py", strings.ReplaceAll(wrong, "\n", "\r\n"))},
+		{Name: "latin-1", Files: file("tests/unit/test_calc.py", "# caf\xe9\n"+good)},
+		{Name: "null-byte", Files: file("tests/unit/test_calc.py", good+"X = '\x00'\n")},
+		{Name: "slowest", Files: file("tests/unit/test_slow.py", "import time\n\n\ndef test_slow():\n    time.sleep(0.2)\n"),
+			Project: func(p *config.Project) { p.Unit.Slowest = 1 }},
+		{Name: "breaks-again-in-teardown", Files: file("tests/unit/test_more.py", "import pytest\n\n\n@pytest.fixture\ndef bad():\n    yield\n    raise OSError('teardown')\n\n\ndef test_b(bad):\n    assert False\n")},
+	}
 }
 
-// run runs the stage on a project of these files with the repository's own environment.
-func run(t *testing.T, files map[string]string, change func(*config.Project)) seen {
-	t.Helper()
-	bin := filepath.Join(stagetest.Repository(t), ".venv", "bin")
-	if _, err := os.Stat(filepath.Join(bin, "python")); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("find pytest: %v: run `mage setup` first", err)
-		}
-		t.Skipf("pytest is not here: %v: run `mage setup` first", err)
-	}
-	root := t.TempDir()
-	files["pyproject.toml"] += "[tool.pytest.ini_options]\npythonpath = [\"src\"]\n"
-	for name, content := range files {
-		path := filepath.Join(root, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	project, err := config.Load(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	project.Unit.Workers = 1
-	if change != nil {
-		change(project)
-	}
-	plan, err := engine.NewPlan(project, []engine.Stage{New()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	runner := tool.NewRunner(tool.Options{State: filepath.Join(root, ".pipeline"), Run: fmt.Sprintf("unit-%d-%d", os.Getpid(), time.Now().UnixNano())})
-	t.Cleanup(func() { _ = runner.Close() })
-	watch := &spy{Runner: runner}
-	dir := filepath.Join(t.TempDir(), "run")
-	result, err := engine.Execute(t.Context(), plan, engine.Options{
-		Target: "unit", Root: root, Dir: dir, ID: "test", Runner: watch, Provider: environment(bin),
-		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := seen{project: project, step: result.Stages[0].Steps[0], out: watch.out}
-	s.out.Root, s.out.Reports = root, map[string][]byte{}
-	for name, file := range pytestCommand(project, 1).Reports {
-		if content, err := os.ReadFile(filepath.Join(dir, "artifacts", file)); err == nil {
-			s.out.Reports[name] = content
-		}
-	}
-	return s
+// earlier leaves the data of a run that reached everything, where coverage would look for them.
+func earlier(_ *testing.T, _ string, run stagetest.Run) {
+	run("sh", "-c", "printf 'not even a database' > .coverage")
 }
 
-// environment gives the programs in a directory, and no database: these small projects have no use for one.
-type environment string
-
-func (e environment) Provide(context.Context, engine.Need, func(string)) (engine.Provision, error) {
-	return engine.Provision{Programs: string(e)}, nil
-}
-
-func TestPytest(t *testing.T) {
-	with := func(more map[string]string) map[string]string {
-		files := map[string]string{"src/app.py": source, "tests/unit/test_app.py": tests}
-		for name, content := range more {
-			files[name] = content
-		}
-		return files
+// tampered are made of what the tests that pass left behind: nothing of it may pass.
+func tampered() []stagetest.Case {
+	one := func(name string, tamper func(*stagetest.Invocation)) stagetest.Case {
+		return stagetest.Case{Name: name, From: "passes", Files: project(nil), Tamper: func(r *stagetest.Recording) { tamper(&r.Invocations[0]) }}
 	}
-	for _, tc := range []struct {
-		name   string
-		files  map[string]string
-		change func(*config.Project)
-		status engine.Status
-		want   string // in the reason, in a finding, or in a missed metric's name
-	}{
-		{name: "passes", files: with(nil), status: engine.StatusPassed},
-		{name: "assertion", files: with(map[string]string{"tests/unit/test_app.py": tests + "\n\ndef test_wrong():\n    assert double(2) == 5\n"}), status: engine.StatusFailed, want: "tests/unit/test_app.py:13: tests/unit/test_app.py::test_wrong failed: assert 4 == 5"},
-		{name: "fixture", files: with(map[string]string{"tests/unit/test_b.py": "import pytest\n\n\n@pytest.fixture\ndef broken():\n    raise OSError('no database')\n\n\ndef test_b(broken):\n    pass\n"}), status: engine.StatusFailed, want: "broke outside of its own body"},
-		{name: "below the floor", files: with(map[string]string{"src/more.py": strings.Repeat("print('x')\n", 40)}), status: engine.StatusFailed, want: "coverage"},
-		{name: "no test", files: map[string]string{"src/app.py": source, "tests/unit/readme.txt": ""}, status: engine.StatusError, want: "no test was collected in [tests/unit]"},
-		{name: "only skipped", files: map[string]string{"src/app.py": source, "tests/unit/test_s.py": "import pytest\nimport app\n\n\n@pytest.mark.skip(reason='moon')\ndef test_s():\n    app.double(1)\n"}, status: engine.StatusError, want: "judged"},
-		{name: "import error", files: with(map[string]string{"tests/unit/test_i.py": "import nonesuch\n"}), status: engine.StatusError, want: "could not be collected, so not every test ran: E ModuleNotFoundError: No module named 'nonesuch'"},
-		{name: "syntax error", files: with(map[string]string{"tests/unit/test_i.py": "def x(:\n"}), status: engine.StatusError, want: "could not be collected"},
-		{name: "broken conftest", files: with(map[string]string{"tests/unit/conftest.py": "raise RuntimeError('no')\n"}), status: engine.StatusError, want: "RuntimeError: no"},
-		{name: "unknown setting", files: with(map[string]string{"pytest.ini": "[pytest]\naddopts = --nonesuch\n"}), status: engine.StatusError, want: "--nonesuch"},
-		{name: "nothing measured", files: map[string]string{"src/app.py": "", "tests/unit/test_e.py": "def test_e():\n    pass\n"}, status: engine.StatusError, want: "coverage measured no statement"},
-		{name: "branches switched off by the settings", files: with(map[string]string{".coveragerc": "[run]\nbranch = false\n"}), status: engine.StatusPassed},
-		{name: "leaves early", files: with(map[string]string{"tests/unit/test_z.py": "import os\n\n\ndef test_z():\n    os._exit(0)\n"}), status: engine.StatusFailed, want: "crashed"},
-		{name: "own floor", files: with(map[string]string{"src/more.py": "print('x')\n", ".coveragerc": "[report]\nfail_under = 99\n"}), status: engine.StatusFailed, want: "below 99.0 %, the floor in the project's own settings"},
-		{name: "test that hangs", files: with(map[string]string{"tests/unit/test_h.py": "import time\n\n\ndef test_h():\n    time.sleep(60)\n"}), change: func(p *config.Project) { p.Unit.TestTimeout = config.Duration(time.Second) }, status: engine.StatusFailed, want: "Timeout"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			s := run(t, tc.files, tc.change)
-			said := []string{s.step.Reason}
-			for _, f := range s.step.Judgement.Findings {
-				said = append(said, fmt.Sprintf("%s:%d: %s", f.Path, f.Line, f.Message))
-			}
-			for _, m := range s.step.Judgement.Metrics {
-				if !m.Met() {
-					said = append(said, m.Name)
-				}
-			}
-			if s.step.Status != tc.status {
-				t.Fatalf("status is %s, want %s: %q\n%s%s", s.step.Status, tc.status, said, s.out.Stdout, s.out.Stderr)
-			}
-			if !strings.Contains(strings.Join(said, "\n"), tc.want) {
-				t.Errorf("it says\n%q\nwant it to hold\n%q", said, tc.want)
-			}
+	report := func(name, file string, change func(string) string) stagetest.Case {
+		return one(name, func(i *stagetest.Invocation) {
+			file = "artifacts/" + file
+			i.Files[file] = stagetest.Text(change(string(i.Files[file])))
 		})
 	}
-}
-
-// What a real run left behind, tampered with: nothing of it may pass.
-func TestParseRefusesWhatIsTampered(t *testing.T) {
-	green := run(t, map[string]string{"src/app.py": source, "tests/unit/test_app.py": tests}, nil)
-	if green.step.Status != engine.StatusPassed {
-		t.Fatalf("the untouched run is %s: %s", green.step.Status, green.step.Reason)
+	empty := func(string) string { return "" }
+	torn := func(s string) string { return s[:len(s)/2] }
+	gone := func(name, file string) stagetest.Case {
+		return one(name, func(i *stagetest.Invocation) { delete(i.Files, "artifacts/"+file) })
 	}
-	for _, tc := range []struct {
-		name   string
-		tamper func(*engine.Output)
-	}{
-		{"no JUnit report", func(o *engine.Output) { delete(o.Reports, "JUnit") }},
-		{"empty JUnit report", func(o *engine.Output) { o.Reports["JUnit"] = nil }},
-		{"torn JUnit report", func(o *engine.Output) { o.Reports["JUnit"] = o.Reports["JUnit"][:120] }},
-		{"counts that do not add up", func(o *engine.Output) {
-			o.Reports["JUnit"] = []byte(strings.Replace(string(o.Reports["JUnit"]), `tests="2"`, `tests="9"`, 1))
-		}},
-		{"no coverage report", func(o *engine.Output) { delete(o.Reports, "coverage") }},
-		{"torn coverage report", func(o *engine.Output) { o.Reports["coverage"] = o.Reports["coverage"][:40] }},
-		{"coverage report of another kind", func(o *engine.Output) { o.Reports["coverage"] = []byte(`{}`) }},
-		{"no XML", func(o *engine.Output) { delete(o.Reports, "coverage XML") }},
-		{"failed without a failure", func(o *engine.Output) { o.ExitCode = exitFailed }},
-		{"interrupted", func(o *engine.Output) { o.ExitCode = exitInterrupt }},
-		{"broke down", func(o *engine.Output) { o.ExitCode = exitInternal }},
-		{"usage", func(o *engine.Output) { o.ExitCode = exitUsage }},
-		{"no tests", func(o *engine.Output) { o.ExitCode = exitNoTests }},
-		{"another exit code", func(o *engine.Output) { o.ExitCode = 77 }},
-		{"without pytest", func(o *engine.Output) {
-			*o = engine.Output{ExitCode: 1, Stderr: []byte("/x/python: No module named pytest\n")}
-		}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			out := green.out
-			out.Reports = map[string][]byte{}
-			for name, content := range green.out.Reports {
-				out.Reports[name] = content
-			}
-			tc.tamper(&out)
-			if j, err := parse(green.project, out); err == nil {
-				t.Errorf("judged %+v", j)
-			}
-		})
+	code := func(name string, code int) stagetest.Case {
+		return one(name, func(i *stagetest.Invocation) { i.ExitCode = code })
+	}
+	return []stagetest.Case{
+		gone("no-junit", "junit-pytest.xml"), report("empty-junit", "junit-pytest.xml", empty), report("torn-junit", "junit-pytest.xml", torn),
+		report("junit-that-does-not-add-up", "junit-pytest.xml", func(s string) string { return strings.Replace(s, `tests="2"`, `tests="9"`, 1) }),
+		report("junit-without-tests", "junit-pytest.xml", func(string) string { return `<testsuites><testsuite tests="0"></testsuite></testsuites>` }),
+		gone("no-coverage", "coverage.json"), report("empty-coverage", "coverage.json", empty), report("torn-coverage", "coverage.json", torn),
+		report("other-coverage", "coverage.json", func(string) string { return "{}" }),
+		report("coverage-of-lines-only", "coverage.json", func(s string) string {
+			return strings.Replace(s, `"branch_coverage": true`, `"branch_coverage": false`, 1)
+		}),
+		gone("no-coverage-xml", "coverage.xml"), gone("no-coverage-html", "htmlcov/index.html"),
+		code("failed-without-a-failure", 1), code("interrupted", 2), code("broke-down", 3), code("usage", 4), code("exit-code-of-no-tests", 5), code("other-exit-code", 77),
+		one("not-installed", func(i *stagetest.Invocation) {
+			i.ExitCode, i.Stdout, i.Files, i.Stderr = 1, "", nil, "{venv}/bin/python: No module named pytest\n"
+		}),
+		one("killed", func(i *stagetest.Invocation) { i.Failure = "pytest was ended by signal 9" }),
 	}
 }
 
-func TestRanges(t *testing.T) {
-	for want, lines := range map[string][]int{"branches only": nil, "3": {3}, "3-5, 9": {3, 4, 5, 9}} {
-		if got := ranges(lines); got != want {
-			t.Errorf("ranges(%v) = %q, want %q", lines, got, want)
+var (
+	host    = regexp.MustCompile(`hostname="[^"]*"`)
+	seconds = regexp.MustCompile(`(?m)( \| )\d+\.\d\d$`)
+	worker  = regexp.MustCompile(`gw\d`)
+)
+
+func scrub(s string) string {
+	s = host.ReplaceAllString(s, `hostname="-"`)
+	return worker.ReplaceAllString(seconds.ReplaceAllString(s, "$1-"), "gw0")
+}
+
+func suite() stagetest.Suite {
+	all := append(cases(), tampered()...)
+	for i := range all {
+		change := all[i].Project
+		all[i].Project = func(p *config.Project) {
+			p.Unit.Workers, p.Unit.Slowest = 1, 0
+			if change != nil {
+				change(p)
+			}
 		}
 	}
+	return stagetest.Suite{
+		Stage: func(*testing.T, *config.Project) engine.Stage { return unit.New() },
+		Step:  "pytest", Cases: all, Update: *update,
+		Scrub: scrub,
+	}
 }
 
-func FuzzParse(f *testing.F) {
-	f.Add(0, `<testsuites><testsuite tests="1" failures="0" errors="0" skipped="0"><testcase classname="a" name="b" file="a.py" line="1" time="0"/></testsuite></testsuites>`,
-		`{"meta":{"branch_coverage":true},"files":{"a.py":{"missing_lines":[1],"summary":{"percent_covered":0}}},"totals":{"num_statements":1,"percent_covered":90}}`)
-	f.Add(1, `<testsuites><testsuite tests="1" failures="1" errors="0" skipped="0"><testcase classname="a" name="b"><failure message="m">a.py:3: X</failure></testcase></testsuite></testsuites>`, `{}`)
-	project := &config.Project{Unit: config.Unit{Slowest: 3, LeastCover: 3, Coverage: config.Coverage{Minimum: 80}}}
-	f.Fuzz(func(t *testing.T, code int, junit, coverage string) {
-		out := engine.Output{ExitCode: code, Reports: map[string][]byte{"JUnit": []byte(junit), "coverage": []byte(coverage), "coverage XML": []byte("x")}}
-		j, err := parse(project, out)
-		if err == nil && code != 0 && code != exitFailed {
-			t.Errorf("exit code %d was judged: %+v", code, j)
-		}
-	})
-}
+func TestPytest(t *testing.T) { suite().Test(t) }
