@@ -8,7 +8,6 @@ import http.client
 import json
 import warnings
 
-import numpy as np
 import pytest
 
 from api.schemas import EXAMPLE
@@ -39,11 +38,6 @@ def fixture_server(tmp_path_factory: pytest.TempPathFactory):
         server.wait_ready()
         asyncio.run(run_load(server.port, raw_post(EXAMPLE_BYTES), RATE, 100))
         yield server
-
-
-def percentiles(seconds: list[float]) -> dict[str, float]:
-    values = np.percentile(np.array(seconds) * 1000, [50, 95, 99])
-    return dict(zip(("p50_ms", "p95_ms", "p99_ms"), values.round(3).tolist()))
 
 
 def test_api_response_at_200_per_second(server: Server, benchmark) -> None:
@@ -79,5 +73,4 @@ def test_api_response_one_at_a_time(server: Server, benchmark, path: str, body: 
 
     rounds = 20 if content and len(content) > 100_000 else 300
     assert benchmark.pedantic(ask, rounds=rounds, warmup_rounds=5) == 200
-    benchmark.extra_info.update(percentiles(benchmark.stats.stats.data))
     connection.close()

@@ -1,17 +1,14 @@
 """How long the models take; the limits are judged by the pipeline's benchmark stage.
 
-Each benchmark checks the answer, so that an empty loop can't pass for a fast model, and leaves
-p50, p95 and p99 of a round, in seconds, in `extra_info`.
+Each benchmark checks the answer, so that an empty loop can't pass for a fast model.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from data.create_datasets import create_features
 from data.features import FEATURES, OPTIONAL, request_matrix
 from model_support import REQUEST, make_artifact
 from models.artifact import CLASSIFICATION, REGRESSION
@@ -21,20 +18,9 @@ from monitoring.drift import DriftBaseline, DriftMonitor
 NAMES = {REGRESSION: "meter-regression", CLASSIFICATION: "meter-high-consumption"}
 
 
-def percentiles(benchmark) -> None:
-    """Add p50, p95 and p99 of the rounds to what is reported."""
-    data = benchmark.stats.stats.data if benchmark.stats else []
-    if data:
-        shares = np.percentile(data, [50, 95, 99])
-        benchmark.extra_info.update(zip(("p50", "p95", "p99"), map(float, shares), strict=True))
-        benchmark.extra_info["rounds"] = len(data)
-
-
 def measure(benchmark, action: Callable, rounds: int, warmup: int = 20):
     """Run `action` once a round, so that the percentiles are those of single calls."""
-    result = benchmark.pedantic(action, rounds=rounds, iterations=1, warmup_rounds=warmup)
-    percentiles(benchmark)
-    return result
+    return benchmark.pedantic(action, rounds=rounds, iterations=1, warmup_rounds=warmup)
 
 
 @pytest.fixture(name="model_dir", params=[REGRESSION, CLASSIFICATION])
@@ -69,33 +55,9 @@ def test_drift_observation(benchmark) -> None:
     monitor = DriftMonitor(baseline)
     row = rows[:1].astype(np.float32)
     measure(benchmark, lambda: monitor.observe(row), rounds=5000)
+    for _ in range(1000):  # a full window, also where the benchmark ran only once
+        monitor.observe(row)
     assert monitor.psi()["voltage"] > 1, "one and the same row is a drift"
-
-
-def test_create_features_on_a_million_rows(benchmark) -> None:
-    meters, hours = 100, 10_000
-    starts = pd.date_range("2024-01-01", periods=hours, freq="h", tz="Europe/Berlin")
-    count = meters * hours
-    random = np.random.default_rng(0)
-    readings = pd.DataFrame(
-        {
-            "meter_id": pd.array(
-                np.repeat([f"MTR-{n:04}" for n in range(meters)], hours), dtype="string"
-            ),
-            "reading_date": starts.append([starts] * (meters - 1)),
-            "units": random.random(count),
-            "voltage": 230.0,
-            "temperature": random.normal(15, 5, count),
-            "power_factor": 0.95,
-            "load_kw": random.random(count),
-            "frequency_hz": 50.0,
-            "phase": pd.array([1] * count, dtype="Int64"),
-            "status": "ok",
-        }
-    )
-    made = measure(benchmark, lambda: create_features(readings), rounds=5, warmup=1)
-    assert len(made) == count
-    assert made["units_lag_1"].iloc[1] == readings["units"].iloc[0]
 
 
 def test_predictor_answers_a_year_at_once(benchmark) -> None:
