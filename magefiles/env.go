@@ -17,7 +17,7 @@ func (Env) Check(ctx context.Context, environment string) error {
 	return act(ctx, pipeline.EnvCheck(environment))
 }
 
-// Show lists an environment's variables and where each value comes from, secrets masked: mage env:show staging.
+// Show lists an environment's variables and their origin, secrets masked: mage env:show staging.
 func (Env) Show(ctx context.Context, environment string) error {
 	return act(ctx, pipeline.EnvShow(environment))
 }

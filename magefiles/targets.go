@@ -13,12 +13,12 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/pipeline"
 )
 
-// Check runs every gate that a push must pass: quality, security and unit tests; -v streams the tools' output.
+// Check runs every gate that a push must pass: quality, security, unit tests (-v streams output).
 func Check(ctx context.Context, v *bool) error {
 	return run(ctx, pipeline.Request{Target: "check", Stages: pipeline.Check(), Verbose: set(v)})
 }
 
-// Test runs all tests of this repository: Go (vet, lint, tests) and Python (types, tests, DAGs); -v streams.
+// Test runs all tests of this repository: Go (vet, lint, tests), Python (types, tests, DAGs).
 func Test(ctx context.Context, v *bool) error {
 	return run(ctx, pipeline.Request{Target: "test", Stages: pipeline.Tests(), Verbose: set(v)})
 }

@@ -34,7 +34,7 @@ func makeRunDir(dir string) (runDir, error) {
 }
 
 func (r runDir) make() error {
-	if err := os.MkdirAll(r.path, 0o755); err != nil { //nolint:gosec // a server that runs as another user may have to pass through
+	if err := os.MkdirAll(r.path, 0o755); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(r.path)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ type Request struct {
 }
 
 // Judge runs the stages, reports on them, and returns an Exit unless everything passed.
-func (s *Session) Judge(ctx context.Context, request Request) error {
+func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	plan, err := s.plan(request)
 	if err != nil {
 		return err
@@ -55,11 +56,13 @@ func (s *Session) Judge(ctx context.Context, request Request) error {
 		return err
 	}
 	tree := s.workTree(ctx)
+	voices := s.voices(request.Verbose)
+	defer func() { err = errors.Join(err, voices.close()) }()
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: request.Target, Root: s.Host.Dir, Dir: s.runDir(), ID: s.ID,
 		Commit: tree.commit, Branch: tree.branch, Dirty: tree.dirty,
 		Limit: s.Project.Run.Jobs, FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
-		Runner: s.Runner, Provider: s.Provisioner, Reporters: s.reporters(request), Expected: past.Expected,
+		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected,
 		Env: s.Host.Env, Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,
 	})
 	if run == nil {
@@ -69,9 +72,6 @@ func (s *Session) Judge(ctx context.Context, request Request) error {
 		return &Exit{Code: cmp.Or(run.ExitCode, engine.ExitError), Message: err.Error()}
 	}
 	if err := past.Append(run); err != nil {
-		return err
-	}
-	if err := s.print(closingLines(run)); err != nil {
 		return err
 	}
 	return verdict(run)
@@ -96,34 +96,53 @@ func (s *Session) plan(request Request) (engine.Plan, error) {
 
 func (s *Session) runDir() string { return filepath.Join(s.State, "runs", s.ID) }
 
-// reporters are all the places at which people and programs read about a run.
-func (s *Session) reporters(request Request) []engine.Reporter {
-	dir := s.runDir()
-	reporters := []engine.Reporter{
-		jsonreport.New(filepath.Join(dir, "report.json")),
-		html.New(filepath.Join(dir, "report.html")),
-		junit.New(filepath.Join(dir, "junit.xml")),
-		sarif.New(filepath.Join(dir, "results.sarif")),
-		markdown.New(filepath.Join(dir, "summary.md")),
-	}
+// voices are all the places at which people and programs read about a run.
+type voices struct {
+	reporters []engine.Reporter
+	screen    *terminal.Terminal
+	guard     *github.Reporter
+}
+
+func (s *Session) voices(verbose bool) voices {
 	options := terminal.Detect(s.Host.Out, s.Host.Err, s.Host.Get)
-	options.Verbose = request.Verbose
+	options.Verbose = verbose
 	options.Now = s.Host.Now
 	onGitHub := s.Host.Get("GITHUB_ACTIONS") == "true"
 	if onGitHub {
 		options.Err = options.Out // two pipes have no order, and the guard words must be in order
 	}
-	// The one for a person comes last, so that every file that it names is there.
-	return append(reporters, github.New(github.Options{
-		Enabled: onGitHub, Out: s.Host.Out, Summary: s.Host.Get("GITHUB_STEP_SUMMARY"), Random: rand.Reader,
-		Inner: terminal.New(options),
-	}))
+	v := voices{screen: terminal.New(options)}
+	v.guard = github.New(github.Options{
+		Enabled: onGitHub, Out: s.Host.Out, Summary: s.Host.Get("GITHUB_STEP_SUMMARY"), Random: rand.Reader, Inner: v.screen,
+	})
+	file := func(name string) string { return filepath.Join(s.runDir(), name) }
+	v.reporters = []engine.Reporter{
+		jsonreport.New(file("report.json")),
+		junit.New(file("junit.xml")),
+		sarif.New(file("results.sarif")),
+		markdown.New(file("summary.md")),
+		html.New(file("report.html")), // after the files that it links
+	}
+	if !options.Out.TTY {
+		v.reporters = append(v.reporters, closing{s})
+	}
+	v.reporters = append(v.reporters, v.guard) // last, since its last line is the verdict
+	return v
 }
 
-// closingLines are those of the test runners in the run, in the form that CI systems know.
-func closingLines(run *engine.Run) string {
+// close leaves a clean screen also after a run that never ended.
+func (v voices) close() error { return errors.Join(v.guard.Close(), v.screen.Close()) }
+
+// closing prints how each test runner of the run ended, in the one line that CI systems look for in any language.
+type closing struct{ *Session }
+
+// Event prints at the run's end, before the verdict, which stays the last line.
+func (c closing) Event(e engine.Event) error {
+	if e.Kind != engine.EventRunFinished {
+		return nil
+	}
 	var b strings.Builder
-	for _, stage := range run.Stages {
+	for _, stage := range e.Run.Stages {
 		for _, step := range stage.Steps {
 			counts := map[string]int{}
 			for _, metric := range step.Judgement.Metrics {
@@ -134,7 +153,7 @@ func closingLines(run *engine.Run) string {
 			}
 		}
 	}
-	return b.String()
+	return c.print(b.String())
 }
 
 // verdict is the error of a run that did not pass.

@@ -99,6 +99,11 @@ func Open(ctx context.Context, host Host, action Action) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	servers, err := s.Provisioner.Sweep(ctx)
+	if err != nil {
+		s.say("warning: sweep database servers of an earlier run: %v", err)
+	}
+	s.swept = append(s.swept, servers...)
 	return action(ctx, s)
 }
 

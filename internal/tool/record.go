@@ -53,7 +53,7 @@ func newRecord(state, run string) (*record, error) {
 
 // createRecord locks the file before it gets its name, so that no sweep finds it without its owner.
 func createRecord(dir, run string) (*record, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // a server that runs as another user may have to pass through
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	path := filepath.Join(dir, run+recordSuffix)

@@ -73,23 +73,23 @@ func walk(root, p string) ([]string, error) {
 	if !info.IsDir() {
 		return []string{path.Clean(p)}, nil
 	}
-	real, err := filepath.EvalSymlinks(start)
+	resolved, err := filepath.EvalSymlinks(start)
 	if err != nil {
 		return nil, err
 	}
 	base := path.Clean(p)
-	if real != filepath.Clean(start) {
-		base = Relative(root, real) // the tools name the files by where they really are
+	if resolved != filepath.Clean(start) {
+		base = Relative(root, resolved) // the tools name the files by where they really are
 	}
 	var found []string
-	err = filepath.WalkDir(real, func(at string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(resolved, func(at string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && at != real && skipped(at, entry.Name()):
+		case entry.IsDir() && at != resolved && skipped(at, entry.Name()):
 			return filepath.SkipDir
 		case entry.Type().IsRegular() && isPython(entry.Name()):
-			rel, err := filepath.Rel(real, at)
+			rel, err := filepath.Rel(resolved, at)
 			if err != nil {
 				return err
 			}

@@ -5,12 +5,13 @@
 package selftest
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/bitfield/script"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -36,16 +37,13 @@ func (g Go) Steps(p *config.Project) ([]engine.Step, error) {
 
 // modulePath reads the module's path, which test output names packages by.
 func modulePath(file string) (string, error) {
-	f, err := os.Open(file)
+	line, err := script.File(file).Match("module ").First(1).Column(2).String()
+	path := strings.TrimSpace(line)
+	if err == nil && path == "" {
+		err = errors.New("it has no module line")
+	}
 	if err != nil {
-		return "", fmt.Errorf("read module path: %w", err)
+		return "", fmt.Errorf("read module path of %s: %w", file, err)
 	}
-	defer func() { _ = f.Close() }() // only read
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		if path, ok := strings.CutPrefix(lines.Text(), "module "); ok {
-			return strings.TrimSpace(path), nil
-		}
-	}
-	return "", fmt.Errorf("read module path: %s has no module line", file)
+	return path, nil
 }
