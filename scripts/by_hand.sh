@@ -1,0 +1,24 @@
+#!/bin/sh
+# The tools of `mage check`, one after another, as somebody would type them: what measure_pipeline.sh compares with.
+# Needs the environment of `mage setup`, gitleaks on PATH, and METER_ADVISORIES where safety can't reach its database.
+set -eu
+cd "$(dirname "$0")/.."
+PATH=$PWD/.venv/bin:$PATH
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+paths="src tests airflow_dags scripts"
+
+# shellcheck disable=SC2086 # a list of paths
+{
+	black --check -q $paths
+	isort --check -q $paths
+	flake8 $paths
+	pylint src >"$out/pylint" || [ $? -lt 32 ] # its exit code is a bit mask of what it found
+	bandit -q -r src airflow_dags scripts >"$out/bandit"
+}
+safety check ${METER_ADVISORIES:+--db "$METER_ADVISORIES"} -r requirements/api.txt -r requirements/train.txt \
+	-r requirements/mlflow.txt -r requirements/airflow.txt --save-json "$out/safety.json" >"$out/safety" 2>&1 || [ $? -eq 64 ]
+gitleaks dir --no-banner --redact --log-level error .
+gitleaks git --no-banner --redact --log-level error .
+COVERAGE_FILE=$out/coverage pytest tests/unit -q -n "$(nproc)" -p no:cacheprovider --cov=src --cov-branch \
+	--cov-report="json:$out/coverage.json" --cov-report="html:$out/htmlcov" --cov-report="xml:$out/coverage.xml"
