@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 import postgres
 from postgres import Cluster, Databases
@@ -33,6 +34,10 @@ def kill(process):
     process.stdout.close()
 
 
+def name_of(url):
+    return conninfo_to_dict(url)["dbname"]
+
+
 def names(url):
     with psycopg.connect(url) as connection:
         return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
@@ -42,7 +47,7 @@ def test_databases_of_the_killed_are_dropped_and_those_of_the_living_kept(server
     code = f"d = postgres.Databases({server_url!r}); d.create(); print(d.create(), flush=True)"
     process, url = start(code)
     own = databases.create()
-    base = url.rpartition("/")[2].rpartition("_")[0]
+    base = name_of(url).rpartition("_")[0]
     try:
         other = Databases(server_url)
         assert {f"{base}_0", f"{base}_1"} <= names(server_url)
@@ -54,7 +59,7 @@ def test_databases_of_the_killed_are_dropped_and_those_of_the_living_kept(server
         time.sleep(0.05)
     other.close()
     assert base not in str(names(server_url))
-    assert own.rpartition("/")[2] in names(server_url)
+    assert name_of(own) in names(server_url)
     databases.drop(own)
 
 
@@ -67,7 +72,7 @@ def test_no_other_database_is_ever_dropped(databases, server_url, name):
 
 def test_database_name_tells_its_owner(databases):
     url = databases.create()
-    assert f"_{os.getpid()}_" in url and postgres.BASE.fullmatch(url.rpartition("/")[2])
+    assert f"_{os.getpid()}_" in url and postgres.BASE.fullmatch(name_of(url))
     databases.drop(url)
 
 
