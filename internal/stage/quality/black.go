@@ -26,8 +26,9 @@ func blackCommand(p *config.Project, tree python.Tree) *engine.Command {
 	return &engine.Command{
 		Program: python.Program,
 		Args:    blackArgs(p),
-		// An empty cache: otherwise black skips what it believes to know from an earlier run.
-		Env:   map[string]string{"BLACK_CACHE_DIR": engine.ScratchDir},
+		// An empty cache, since black skips what it believes to know from an earlier run, and a home without a person's
+		// own settings, which black goes by where a project has none.
+		Env:   map[string]string{"BLACK_CACHE_DIR": engine.ScratchDir, "HOME": engine.ScratchDir, "XDG_CONFIG_HOME": engine.ScratchDir},
 		Parse: func(out engine.Output) (engine.Judgement, error) { return parseBlack(tree, out) },
 	}
 }

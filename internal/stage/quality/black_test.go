@@ -29,6 +29,10 @@ func blackSuite() stagetest.Suite {
 			Files: map[string]string{"src/good.py": good, "pyproject.toml": "[tool.black]\nline-lenght = 3\n"},
 		},
 		{
+			Name: "settings-of-a-person", Live: true, Env: []string{"XDG_CONFIG_HOME={root}/home"},
+			Files: map[string]string{"src/bad.py": bad, "home/black": "[tool.black]\nextend-exclude = 'bad'\n"},
+		},
+		{
 			Name:  "path-is-a-link",
 			Files: map[string]string{"lib/good.py": good, "lib/bad.py": bad},
 			Links: map[string]string{"src": "lib"},

@@ -18,8 +18,10 @@ func flake8Suite() stagetest.Suite {
 		},
 		{
 			Name: "settings-hide-the-result", Live: true,
-			Files: map[string]string{"src/bad.py": bad,
-				".flake8": "[flake8]\nexit-zero = true\nshow-source = true\nstatistics = true\ncount = true\nformat = pylint\n"},
+			Files: map[string]string{
+				"src/bad.py": bad,
+				".flake8":    "[flake8]\nexit-zero = true\nshow-source = true\nstatistics = true\ncount = true\nformat = pylint\n",
+			},
 		},
 		{
 			Name:  "settings-keep-quiet",

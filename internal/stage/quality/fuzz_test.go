@@ -15,8 +15,10 @@ func fuzz(f *testing.F, step, report string, parse func(python.Tree, engine.Outp
 		f.Add(seed.ExitCode, string(seed.Stdout), string(seed.Stderr), string(seed.Files["artifacts/"+report+".json"]))
 	}
 	f.Fuzz(func(t *testing.T, code int, stdout, stderr, content string) {
-		out := engine.Output{ExitCode: code, Stdout: []byte(stdout), Stderr: []byte(stderr), Root: "{root}",
-			Reports: map[string][]byte{report: []byte(content)}}
+		out := engine.Output{
+			ExitCode: code, Stdout: []byte(stdout), Stderr: []byte(stderr), Root: "{root}",
+			Reports: map[string][]byte{report: []byte(content)},
+		}
 		j, err := parse(python.Tree{Root: "{root}", Files: []string{"src/a.py"}}, out)
 		if err != nil {
 			return

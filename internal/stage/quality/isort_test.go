@@ -18,8 +18,10 @@ func isortSuite() stagetest.Suite {
 		},
 		{
 			Name: "settings-of-the-project",
-			Files: map[string]string{"src/a.py": "import sys\nimport os\n\nprint(os, sys)\n",
-				"pyproject.toml": "[tool.isort]\nprofile = 'black'\nquiet = true\n"},
+			Files: map[string]string{
+				"src/a.py":       "import sys\nimport os\n\nprint(os, sys)\n",
+				"pyproject.toml": "[tool.isort]\nprofile = 'black'\nquiet = true\n",
+			},
 		},
 		{
 			Name:  "unknown-setting",

@@ -35,8 +35,9 @@ func pylintCommand(p *config.Project, tree python.Tree) *engine.Command {
 	return &engine.Command{
 		Program: python.Program,
 		Args:    pylintArgs(p),
-		// Nothing of an earlier run: pylint keeps its statistics there.
-		Env:     map[string]string{"PYLINTHOME": engine.ScratchDir},
+		// Nothing of an earlier run, of which pylint keeps the statistics, and none of a person's own settings, which it
+		// goes by where a project has none.
+		Env:     map[string]string{"PYLINTHOME": engine.ScratchDir, "HOME": engine.ScratchDir, "XDG_CONFIG_HOME": engine.ScratchDir, "PYLINTRC": ""},
 		Reports: map[string]string{pylintReport: "pylint.json"},
 		Parse:   func(out engine.Output) (engine.Judgement, error) { return parsePylint(tree, minimum, out) },
 	}

@@ -23,13 +23,21 @@ func pylintSuite() stagetest.Suite {
 		},
 		{
 			Name: "settings-hide-the-result", Live: true,
-			Files: map[string]string{"src/bad.py": bad,
-				"pyproject.toml": "[tool.pylint.main]\nexit-zero = true\nscore = false\noutput-format = 'colorized'\nrecursive = false\npersistent = true\n"},
+			Files: map[string]string{
+				"src/bad.py":     bad,
+				"pyproject.toml": "[tool.pylint.main]\nexit-zero = true\nscore = false\noutput-format = 'colorized'\nrecursive = false\npersistent = true\n",
+			},
 		},
 		{
 			Name: "settings-of-the-project",
-			Files: map[string]string{"src/bad.py": bad,
-				"pyproject.toml": "[tool.pylint.main]\ndisable = ['all']\nenable = ['unused-variable']\n"},
+			Files: map[string]string{
+				"src/bad.py":     bad,
+				"pyproject.toml": "[tool.pylint.main]\ndisable = ['all']\nenable = ['unused-variable']\n",
+			},
+		},
+		{
+			Name: "settings-of-a-person", Live: true, Env: []string{"PYLINTRC={root}/home/pylintrc"},
+			Files: map[string]string{"src/bad.py": bad, "home/pylintrc": "[MAIN]\ndisable=all\nenable=unused-variable\n"},
 		},
 		{
 			Name:  "evaluation-that-fails",

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -57,6 +58,10 @@ func common() []stagetest.Case {
 		{Name: "latin-1", Live: true, Files: with(map[string]string{"src/app/latin.py": "\"\"\"Caf\xe9.\"\"\"\n\nimport sys\nimport os\n\nprint(os, sys)\n"})},
 		{Name: "null-byte", Files: with(map[string]string{"src/app/null.py": "\"\"\"Null.\"\"\"\n\nTEXT = \"\x00\"\n"})},
 		{Name: "hostile-name", Files: map[string]string{"src/good.py": good, hostile: bad}},
+		{Name: "tool-is-missing", Live: true, Bare: true, Files: with(nil)},
+		{Name: "tool-hangs", OnlyLive: true, Files: with(nil), Project: func(p *config.Project) {
+			p.Run.Budgets = map[string]config.Duration{"quality": config.Duration(time.Millisecond)}
+		}},
 		{Name: "only-empty-files", Files: map[string]string{"src/app/__init__.py": ""}},
 	}
 }
@@ -64,8 +69,10 @@ func common() []stagetest.Case {
 // broken are ways in which a tool itself fails, made of what it wrote of the project with findings.
 func broken(tool string) []stagetest.Case {
 	tampered := func(name string, tamper func(*stagetest.Invocation)) stagetest.Case {
-		return stagetest.Case{Name: name, From: "findings", Files: map[string]string{"src/app/good.py": good},
-			Tamper: func(r *stagetest.Recording) { tamper(&r.Invocations[0]) }}
+		return stagetest.Case{
+			Name: name, From: "findings", Files: map[string]string{"src/app/good.py": good},
+			Tamper: func(r *stagetest.Recording) { tamper(&r.Invocations[0]) },
+		}
 	}
 	return []stagetest.Case{
 		tampered("not-installed", func(i *stagetest.Invocation) {

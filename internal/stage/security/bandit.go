@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,6 +23,33 @@ const banditReport = "bandit"
 // banditSettings is bandit's part of pyproject.toml.
 var banditSettings = regexp.MustCompile(`(?m)^\s*\[\s*tool\s*\.\s*bandit\b`)
 
+// banditExcluded is the list of what bandit is to leave out.
+var banditExcluded = regexp.MustCompile(`(?ms)^\s*exclude_dirs\s*=\s*\[(.*?)\]`)
+
+// excludedDirs reads that list of a pyproject.toml. It is only for telling what is meant from what is not.
+func excludedDirs(root string) []string {
+	content, err := os.ReadFile(filepath.Join(root, "pyproject.toml"))
+	if err != nil {
+		return nil
+	}
+	m := banditExcluded.FindSubmatch(content)
+	if m == nil {
+		return nil
+	}
+	var dirs []string
+	for word := range strings.SplitSeq(string(m[1]), ",") {
+		if word = strings.Trim(word, " \t\r\n\"'"); word != "" {
+			dirs = append(dirs, path.Clean(word))
+		}
+	}
+	return dirs
+}
+
+// meant reports whether the list names a file or a folder that the file is in, and not only a part of a name.
+func meant(file string, excluded []string) bool {
+	return slices.ContainsFunc(excluded, func(dir string) bool { return strings.Contains("/"+file+"/", "/"+dir+"/") })
+}
+
 // banditArgs name the project's settings: bandit itself looks for them in the folders that it judges, not in the
 // root. Every severity is asked for, since which of them fails is decided here.
 func banditArgs(p *config.Project) []string {
@@ -37,11 +65,12 @@ func banditArgs(p *config.Project) []string {
 }
 
 func banditCommand(p *config.Project, tree python.Tree, allow allowList) *engine.Command {
+	excluded := excludedDirs(p.Root)
 	return &engine.Command{
 		Program: python.Program,
 		Args:    banditArgs(p),
 		Reports: map[string]string{banditReport: "bandit-report.json"},
-		Parse:   func(out engine.Output) (engine.Judgement, error) { return parseBandit(tree, allow, out) },
+		Parse:   func(out engine.Output) (engine.Judgement, error) { return parseBandit(tree, excluded, allow, out) },
 	}
 }
 
@@ -77,7 +106,7 @@ const banditTotals = "_totals"
 
 // parseBandit goes by the report alone. bandit exits 0 on a file that it can't parse and on a path that does not
 // exist: only errors[] tells. And its exclude_dirs leave out every file whose path has such a word anywhere in it.
-func parseBandit(tree python.Tree, allow allowList, out engine.Output) (engine.Judgement, error) {
+func parseBandit(tree python.Tree, excluded []string, allow allowList, out engine.Output) (engine.Judgement, error) {
 	if tree.Problem != nil {
 		return engine.Judgement{}, tree.Problem
 	}
@@ -104,9 +133,7 @@ func parseBandit(tree python.Tree, allow allowList, out engine.Output) (engine.J
 		return engine.Judgement{}, python.ErrDisagrees
 	}
 	j := engine.Judgement{Judged: len(seen), Unit: "files", Warnings: banditWarnings(out.Stderr)}
-	if unseen := tree.Unseen(seen); len(unseen) > 0 {
-		j.Warnings = append(j.Warnings, fmt.Sprintf("bandit's own settings keep it from %s: its exclude_dirs fit any part of a name, so check that this is meant", python.List(unseen, 3)))
-	}
+	banditPassed(tree.Unseen(seen), excluded, &j)
 	if totals.NoSec+totals.SkippedTests > 0 {
 		j.Notes = append(j.Notes, fmt.Sprintf("%s silenced by comments `# nosec`: %d by bare ones, %d by those that name the test",
 			python.Count(totals.NoSec+totals.SkippedTests, "issue"), totals.NoSec, totals.SkippedTests))
@@ -118,6 +145,18 @@ func parseBandit(tree python.Tree, allow allowList, out engine.Output) (engine.J
 	}
 	allow.apply(bandit, candidates, &j)
 	return j, nil
+}
+
+// banditPassed says which files bandit left out.
+func banditPassed(unseen, excluded []string, j *engine.Judgement) {
+	byIntent := slices.DeleteFunc(slices.Clone(unseen), func(file string) bool { return !meant(file, excluded) })
+	byChance := slices.DeleteFunc(slices.Clone(unseen), func(file string) bool { return meant(file, excluded) })
+	if len(byIntent) > 0 {
+		j.Notes = append(j.Notes, "bandit's own settings keep it from "+python.List(byIntent, 3))
+	}
+	if len(byChance) > 0 {
+		j.Warnings = append(j.Warnings, fmt.Sprintf("bandit's own settings keep it from %s: its exclude_dirs fit any part of a name, so check that this is meant", python.List(byChance, 3)))
+	}
 }
 
 func banditUnread(result banditResult, root string) []string {
@@ -162,9 +201,6 @@ func banditWarnings(stderr []byte) []string {
 	return warnings
 }
 
-// banditPassword are the tests that quote a password in their message.
-var banditPassword = []string{"B105", "B106", "B107"}
-
 func banditFinding(issue banditIssue, root string) engine.Finding {
 	f := engine.Finding{
 		Rule: issue.Test, Severity: severity(issue.Severity),
@@ -174,7 +210,8 @@ func banditFinding(issue banditIssue, root string) engine.Finding {
 	if len(issue.LineRange) > 0 && slices.Max(issue.LineRange) == issue.Line && issue.EndColumn > issue.Column {
 		f.EndLine, f.EndCol = issue.Line, issue.EndColumn+1
 	}
-	if slices.Contains(banditPassword, issue.Test) {
+	switch issue.Test {
+	case "B105", "B106", "B107": // they quote the password
 		f.Message, _, _ = strings.Cut(f.Message, ":")
 		f.Frame = "(not shown: it may hold a password)"
 	}

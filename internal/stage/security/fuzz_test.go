@@ -23,7 +23,7 @@ func FuzzBandit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, code int, stderr, report string) {
 		out := engine.Output{ExitCode: code, Stderr: []byte(stderr), Root: "{root}", Reports: map[string][]byte{banditReport: []byte(report)}}
-		j, err := parseBandit(python.Tree{Root: "{root}", Files: []string{"src/a.py"}}, list(), out)
+		j, err := parseBandit(python.Tree{Root: "{root}", Files: []string{"src/a.py"}}, nil, list(), out)
 		if err == nil && j.Judged <= 0 {
 			t.Errorf("judged %d without an error", j.Judged)
 		}

@@ -20,8 +20,10 @@ const gitleaksLeaks = 7
 // gitleaksArgs scan the working directory. Nothing of a secret gets into report or log; a comment in the source lets
 // nothing through, since it has neither reason nor date. The report is scratch: it quotes messages of commits.
 func gitleaksArgs(mode, scratch, report string, options ...string) []string {
-	args := []string{mode, ".", "--redact=100", "--report-format=json", "--report-path=" + filepath.Join(scratch, report),
-		"--exit-code=" + strconv.Itoa(gitleaksLeaks), "--no-banner", "--no-color", "--log-level=info", "--ignore-gitleaks-allow"}
+	args := []string{
+		mode, ".", "--redact=100", "--report-format=json", "--report-path=" + filepath.Join(scratch, report),
+		"--exit-code=" + strconv.Itoa(gitleaksLeaks), "--no-banner", "--no-color", "--log-level=info", "--ignore-gitleaks-allow",
+	}
 	if len(options) > 0 {
 		args = append(args, "--log-opts="+strings.Join(options, " "))
 	}

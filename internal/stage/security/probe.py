@@ -7,8 +7,8 @@ nothing but the answer's head. safety itself takes many seconds to start, and to
 import os
 import sys
 
+from safety.constants import API_MIRRORS, OPEN_MIRRORS  # isort: skip (first, since without it nothing else matters)
 import requests
-from safety.constants import API_MIRRORS, OPEN_MIRRORS
 
 key = os.environ.get("SAFETY_API_KEY")
 mirrors = API_MIRRORS if key else OPEN_MIRRORS

@@ -120,9 +120,11 @@ func (r repository) logOptions() []string {
 	if r.remerge {
 		merges = "--remerge-diff"
 	}
-	return []string{"--all", "--full-history", "--diff-filter=tuxdb", merges, "--no-ext-diff", "--no-textconv", "--no-color",
+	return []string{
+		"--all", "--full-history", "--diff-filter=tuxdb", merges, "--no-ext-diff", "--no-textconv", "--no-color",
 		"--no-show-signature", "--no-decorate", "--no-notes", "--pretty=medium", "--submodule=short", "--no-relative",
-		"--src-prefix=" + oldPrefix, "--dst-prefix=" + newPrefix}
+		"--src-prefix=" + oldPrefix, "--dst-prefix=" + newPrefix,
+	}
 }
 
 // Prefixes of names in the diff. Of a merge gitleaks takes the name with its prefix, which must be told from a folder.

@@ -85,7 +85,7 @@ func (r safetyRun) consult(ctx context.Context, j *engine.Judgement) (safetyResu
 		return safetyResult{}, fmt.Errorf("write requirements for safety: %w", err)
 	}
 	result, onlineErr := r.online(ctx, j)
-	if onlineErr == nil || ctx.Err() != nil {
+	if onlineErr == nil || ctx.Err() != nil || errors.Is(onlineErr, errNoProbe) {
 		return result, onlineErr
 	}
 	dir, source := localDirectory(r.project, r.scope.Env)
@@ -103,6 +103,9 @@ func (r safetyRun) consult(ctx context.Context, j *engine.Judgement) (safetyResu
 	return r.ask(ctx, dir)
 }
 
+// errNoProbe is for an environment in which not even the probe runs: another database would not help.
+var errNoProbe = errors.New("so nobody could ask whether the online database can be reached")
+
 // online looks first whether there is a way at all, in a second instead of half a minute.
 func (r safetyRun) online(ctx context.Context, j *engine.Judgement) (safetyResult, error) {
 	out, err := r.scope.Run(ctx, engine.Invocation{
@@ -112,7 +115,11 @@ func (r safetyRun) online(ctx context.Context, j *engine.Judgement) (safetyResul
 		return safetyResult{}, err
 	}
 	if out.ExitCode != 0 {
-		return safetyResult{}, errors.New(python.LastLine(out.Stdout, out.Stderr))
+		reason := python.LastLine(out.Stdout)
+		if reason == "" { // it did not even get to ask
+			return safetyResult{}, fmt.Errorf("%w, %w", python.Failure("safety", out), errNoProbe)
+		}
+		return safetyResult{}, errors.New(reason)
 	}
 	result, err := r.ask(ctx, "")
 	if err != nil {

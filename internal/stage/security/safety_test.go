@@ -112,23 +112,28 @@ func safetySuite() stagetest.Suite {
 		{Name: "no-database", Live: true, Files: map[string]string{"requirements.txt": clean}},
 		{Name: "database-is-missing", Files: map[string]string{"requirements.txt": clean}, Project: local},
 		{Name: "half-a-database", Files: map[string]string{"requirements.txt": clean, "advisories/insecure.json": `{"meta": {"schema_version": "2.0.0"}, "vulnerable_packages": {"a": ["<1"]}}`}, Project: local},
-		{Name: "empty-database", Files: map[string]string{"requirements.txt": clean,
+		{Name: "empty-database", Files: map[string]string{
+			"requirements.txt":              clean,
 			"advisories/insecure.json":      `{"meta": {"schema_version": "2.0.0"}, "vulnerable_packages": {}}`,
-			"advisories/insecure_full.json": `{"meta": {"schema_version": "2.0.0"}, "vulnerable_packages": {}}`}, Project: local},
+			"advisories/insecure_full.json": `{"meta": {"schema_version": "2.0.0"}, "vulnerable_packages": {}}`,
+		}, Project: local},
 		{Name: "torn-database", Files: map[string]string{"requirements.txt": clean, "advisories/insecure.json": `{"meta": {"sche`}, Project: local},
 		{Name: "other-schema", Files: map[string]string{"requirements.txt": clean, "advisories/insecure.json": `{"meta": {"schema_version": "9"}, "vulnerable_packages": {"a": []}}`}, Project: local},
 		{Name: "old-database", Files: withDatabase(1728581705, map[string]string{"requirements.txt": clean}), Project: local},
 		{Name: "database-without-a-date", Files: withDatabase(0, map[string]string{"requirements.txt": clean}), Project: local},
 		{Name: "database-of-the-future", Files: withDatabase(1900000000, map[string]string{"requirements.txt": clean}), Project: local},
 		{Name: "database-by-variable", Files: on(vulnerable), Env: []string{"METER_ADVISORIES=advisories"}},
-		{Name: "policy-lets-through", Live: true, Files: withDatabase(recent, map[string]string{"requirements.txt": vulnerable,
-			".safety-policy.yml": "security:\n  ignore-vulnerabilities:\n    55261:\n      reason: no sessions\n      expires: '2030-01-01'\n    58755:\n      reason: ''\n  continue-on-vulnerability-error: true\n"}), Project: local},
+		{Name: "policy-lets-through", Live: true, Files: withDatabase(recent, map[string]string{
+			"requirements.txt":   vulnerable,
+			".safety-policy.yml": "security:\n  ignore-vulnerabilities:\n    55261:\n      reason: no sessions\n      expires: '2030-01-01'\n    58755:\n      reason: ''\n  continue-on-vulnerability-error: true\n",
+		}), Project: local},
 		{Name: "allowed-by-cve", Files: on("flask==2.0.0\n"), Project: both(local, allow("safety", "cve-2023-30861", "2026-12-01"))},
 		{Name: "allowed-by-id-of-another-package", Files: on("flask==2.0.0\n"), Project: both(local, allow("safety", "55261", "2026-12-01"),
 			func(p *config.Project) { p.Security.Allow[0].Package = "requests" })},
 		{Name: "with-an-api-key", Files: on(clean), Project: local, Env: []string{"SAFETY_API_KEY=not-a-key"}},
 		{Name: "online", Live: true, Files: map[string]string{"requirements.txt": vulnerable}, Serve: serveAdvisories(false)},
 		{Name: "online-breaks-down", Live: true, Files: on(vulnerable), Project: local, Serve: serveAdvisories(true)},
+		{Name: "tool-is-missing", Live: true, Bare: true, Files: on(clean), Project: local},
 		{Name: "truncated-json", From: "vulnerable", Files: on(vulnerable), Project: local, Tamper: report(`{"report_meta": {}, "scanned`)},
 		{Name: "empty-json", From: "vulnerable", Files: on(vulnerable), Project: local, Tamper: report("")},
 		{Name: "json-without-packages", From: "vulnerable", Files: on(vulnerable), Project: local, Tamper: report(`{"report_meta": {}, "vulnerabilities": []}`)},
@@ -150,12 +155,13 @@ func safetySuite() stagetest.Suite {
 
 var (
 	machine = regexp.MustCompile(`"(os_type|os_release|os_description|python_version|safety_version|timestamp)": "[^"]*"`)
+	wrapped = regexp.MustCompile(`\S*/TestSafety\S*`) // of a path that safety breaks into lines
 	errno   = regexp.MustCompile(`\[Errno \d+\] ?`)
 	address = regexp.MustCompile(`(?:NewConnectionError|HTTPSConnection|HTTPConnection)[^"']*: `)
 )
 
 func scrubSafety(s string) string {
-	s = machine.ReplaceAllString(s, `"$1": "-"`)
+	s = wrapped.ReplaceAllString(machine.ReplaceAllString(s, `"$1": "-"`), "{base}")
 	return address.ReplaceAllString(errno.ReplaceAllString(s, ""), "")
 }
 

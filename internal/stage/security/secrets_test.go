@@ -20,10 +20,12 @@ func tokens() (first, second, third string) {
 // git runs git with the same names and dates everywhere, so that commits have the same names.
 func git(run stagetest.Run, commands ...string) {
 	for _, command := range commands {
-		args := []string{"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+		args := []string{
+			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 			"GIT_AUTHOR_DATE=2024-01-02T03:04:05Z", "GIT_COMMITTER_DATE=2024-01-02T03:04:05Z",
 			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.invalid", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.invalid",
-			"git"}
+			"git",
+		}
 		run("env", append(args, strings.Fields(command)...)...)
 	}
 }
@@ -56,8 +58,10 @@ func secretsSuite() stagetest.Suite {
 		}},
 		{Name: "ignored", Live: true, Files: map[string]string{".gitignore": "*.local\n", "secret.local": "TOKEN = \"" + first + "\"\n"}, Prepare: committed},
 		{Name: "in-the-history", Live: true, Files: file("src/a.py", "A = 1\n"), Prepare: removed},
-		{Name: "history-not-wanted", Files: file("src/a.py", "A = 1\n"), Prepare: removed,
-			Project: func(p *config.Project) { p.Security.Secrets.History = false }},
+		{
+			Name: "history-not-wanted", Files: file("src/a.py", "A = 1\n"), Prepare: removed,
+			Project: func(p *config.Project) { p.Security.Secrets.History = false },
+		},
 		{Name: "in-a-merge", Live: true, Files: file("src/a.py", "A = 1\n"), Prepare: func(t *testing.T, root string, run stagetest.Run) {
 			committed(t, root, run)
 			git(run, "checkout -q -b side")
@@ -98,8 +102,10 @@ func secretsSuite() stagetest.Suite {
 		{Name: "only-empty-files", Files: map[string]string{"src/a.py": ""}, Prepare: committed},
 		{Name: "commented-away", Live: true, Files: file("src/conf.py", "TOKEN = \""+first+"\"  # gitleaks:allow\n"), Prepare: committed},
 		{Name: "settings-without-rules", Live: true, Files: map[string]string{"src/conf.py": "TOKEN = \"" + first + "\"\n", ".gitleaks.toml": "title = \"nothing\"\n"}, Prepare: committed},
-		{Name: "settings-that-pass-over-all", Live: true, Files: map[string]string{"src/conf.py": "TOKEN = \"" + first + "\"\n",
-			".gitleaks.toml": "[extend]\nuseDefault = true\n[[allowlists]]\npaths = ['''.*''']\n"}, Prepare: committed},
+		{Name: "settings-that-pass-over-all", Live: true, Files: map[string]string{
+			"src/conf.py":    "TOKEN = \"" + first + "\"\n",
+			".gitleaks.toml": "[extend]\nuseDefault = true\n[[allowlists]]\npaths = ['''.*''']\n",
+		}, Prepare: committed},
 		{Name: "unreadable-settings", Files: map[string]string{"src/a.py": "A = 1\n", ".gitleaks.toml": "[[rules]\nuseDefault = true\n"}, Prepare: committed},
 		{Name: "ignored-fingerprint", Files: map[string]string{"src/conf.py": "TOKEN = \"" + first + "\"\n", ".gitleaksignore": "src/conf.py:github-pat:1\n"}, Prepare: committed},
 		{Name: "torn-history", Live: true, Files: file("src/a.py", "A = 1\n"), Prepare: func(t *testing.T, root string, run stagetest.Run) {
@@ -108,8 +114,10 @@ func secretsSuite() stagetest.Suite {
 			run("sh", "-c", "rm -f .git/objects/$(git rev-parse HEAD~1:README.md | sed 's|^..|&/|')")
 		}},
 		{Name: "hostile-name", Live: true, Files: map[string]string{"src/a b\n::error file=x::owned\x1b[31m.py": "TOKEN = \"" + first + "\"\n"}, Prepare: committed},
-		{Name: "odd-files", Files: map[string]string{"crlf.py": "A = 1\r\nTOKEN = \"" + first + "\"\r\n", "bom.py": "\ufeffTOKEN = \"" + second + "\"\n",
-			"latin.py": "# caf\xe9\nTOKEN = \"" + first + "\"\n", "null.py": "A = \"\x00\"\nTOKEN = \"" + second + "\"\n"}, Prepare: committed},
+		{Name: "odd-files", Files: map[string]string{
+			"crlf.py": "A = 1\r\nTOKEN = \"" + first + "\"\r\n", "bom.py": "\ufeffTOKEN = \"" + second + "\"\n",
+			"latin.py": "# caf\xe9\nTOKEN = \"" + first + "\"\n", "null.py": "A = \"\x00\"\nTOKEN = \"" + second + "\"\n",
+		}, Prepare: committed},
 		{Name: "link", Files: file("src/a.py", "A = 1\n"), Links: map[string]string{"link": "/etc/passwd"}, Prepare: committed},
 		{Name: "allowed", Files: leaky, Prepare: committed, Project: both(allow("secrets", "github-pat", "2026-12-01"),
 			func(p *config.Project) { p.Security.Allow[0].Path = "src/conf.py" })},

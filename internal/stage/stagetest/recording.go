@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -115,14 +117,25 @@ func (p places) hide(s string) string {
 		s = strings.ReplaceAll(s, pair[0], pair[1])
 		s = strings.ReplaceAll(s, inJSON(pair[0]), pair[1])
 	}
-	return s
+	return bareInterpreter.ReplaceAllString(s, "{bare}/bin/python")
 }
+
+// bareInterpreter is in another directory in every run, too.
+var bareInterpreter = regexp.MustCompile(`[^ "\n]*/bare/bin/python`)
 
 func (p places) show(s string) string {
 	for _, pair := range p.pairs {
 		s = strings.ReplaceAll(s, pair[1], pair[0])
 	}
 	return s
+}
+
+func (p places) showAll(texts []string) []string {
+	shown := make([]string, 0, len(texts))
+	for _, text := range texts {
+		shown = append(shown, p.show(text))
+	}
+	return shown
 }
 
 // inJSON is how a program that escapes what is not ASCII writes a path.
@@ -223,15 +236,19 @@ func files(t *testing.T, run string) map[string]string {
 	found := map[string]string{}
 	for _, dir := range []string{"artifacts", "scratch", "../" + projectName} {
 		err := filepath.WalkDir(filepath.Join(run, dir), func(path string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.IsDir() && entry.Name() == ".git" {
+			switch {
+			case errors.Is(err, fs.ErrNotExist): // a directory that is not there yet
+				return nil
+			case err != nil:
+				return err
+			case entry.IsDir() && entry.Name() == ".git":
 				return filepath.SkipDir
-			}
-			if err != nil || !entry.Type().IsRegular() || !kept(path) {
-				return nil // a directory that is not there yet, or that the program removes
+			case !entry.Type().IsRegular() || !kept(path):
+				return nil
 			}
 			content, err := os.ReadFile(path)
 			if err != nil {
-				return nil
+				return err
 			}
 			if filepath.Ext(path) == ".html" {
 				content = content[:min(len(content), 100)]

@@ -11,12 +11,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +22,6 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
-	"github.com/meter-ml/meter-pipeline/internal/tool"
 )
 
 // A Case is a small project and what a step is to make of it.
@@ -36,11 +33,13 @@ type Case struct {
 	Prepare func(t *testing.T, root string, run Run)
 	// Project changes the configuration, which is that of an empty pipeline.yaml over src and tests/unit.
 	Project func(*config.Project)
-	Env     []string // added to the environment, KEY=value
+	Env     []string // added to the environment, KEY=value; {root} is the project's
 	// Serve starts what the real tools talk to, and returns what it adds to the environment.
 	Serve func(t *testing.T) []string
 	// Live has the real tool run in every test, and not only when the recording is made.
 	Live bool
+	// Bare gives the interpreter without any tool; OnlyLive is for what a recording can't show, such as a tool that hangs.
+	Bare, OnlyLive bool
 	// Tamper changes what was recorded before it is judged: a crash, a torn report. Such a case is made from the
 	// recording of the case that From names, and has none of its own.
 	From   string
@@ -72,8 +71,10 @@ func (s Suite) Test(t *testing.T) {
 			if s.Update && c.Tamper == nil {
 				s.record(t, c)
 			}
-			t.Run("recorded", func(t *testing.T) { s.replay(t, c) })
-			if c.Live && !s.Update {
+			if !c.OnlyLive {
+				t.Run("recorded", func(t *testing.T) { s.replay(t, c) })
+			}
+			if (c.Live || c.OnlyLive) && !s.Update {
 				t.Run("live", func(t *testing.T) { t.Parallel(); s.live(t, c) })
 			}
 		})
@@ -104,7 +105,9 @@ func (s Suite) record(t *testing.T, c Case) {
 	result := s.execute(t, s.served(t, c), root, rec)
 	recording := rec.recording(newPlaces(t, root, rec.dir), s.Scrub)
 	s.forbid(t, "the recording", encode(t, recording))
-	write(t, s.path(c.Name, ".json"), encode(t, recording))
+	if !c.OnlyLive {
+		write(t, s.path(c.Name, ".json"), encode(t, recording))
+	}
 	write(t, s.path(c.Name, ".golden"), s.render(t, root, result))
 }
 
@@ -166,53 +169,6 @@ func load(t testing.TB, path string) Recording {
 	return recording
 }
 
-// projectName of every project has a space and a letter that is not ASCII.
-const projectName = "a projéct"
-
-// project makes the case's files, in a directory beside which the run will be.
-func (s Suite) project(t *testing.T, c Case, prepare bool) string {
-	t.Helper()
-	base, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := filepath.Join(base, projectName)
-	if err := os.Mkdir(root, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range c.Files {
-		path := filepath.Join(root, filepath.FromSlash(name))
-		if strings.HasSuffix(name, "/") {
-			if err := os.MkdirAll(path, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, target := range c.Links {
-		if err := os.Symlink(target, filepath.Join(root, filepath.FromSlash(name))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if c.Prepare != nil && prepare {
-		runner := realRunner(t)
-		c.Prepare(t, root, func(program string, args ...string) {
-			t.Helper()
-			out, err := runner.Run(t.Context(), engine.Invocation{Program: program, Args: args, Dir: root, Env: environment(nil)})
-			if err != nil || out.ExitCode != 0 {
-				t.Fatalf("prepare: %s %q: %v, exit code %d: %s", program, args, err, out.ExitCode, out.Stderr)
-			}
-		})
-	}
-	return root
-}
-
 func (s Suite) execute(t *testing.T, c Case, root string, runner engine.Runner) engine.StepResult {
 	t.Helper()
 	project := config.Default(root)
@@ -242,7 +198,7 @@ func (s Suite) execute(t *testing.T, c Case, root string, runner engine.Runner) 
 	defer cancel()
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: "test", Root: root, Dir: dir, ID: "test",
-		Runner: runner, Provider: provider{s, t, runner}, Env: environment(c.Env), Limit: 1,
+		Runner: runner, Provider: provider{s, t, runner, c.Bare}, Env: environment(newPlaces(t, root, "").showAll(c.Env)), Limit: 1,
 	})
 	if err != nil {
 		t.Fatalf("execute: %v", err)
@@ -277,84 +233,5 @@ func (s Suite) search(t *testing.T, dir string) {
 	})
 	if err != nil {
 		t.Errorf("search run directory: %v", err)
-	}
-}
-
-// environment is the little that a tool needs of this machine: no setting of the person who runs the tests.
-func environment(extra []string) []string {
-	keep := []string{"HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}
-	env := []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8"}
-	for _, key := range keep {
-		if value, ok := os.LookupEnv(key); ok {
-			env = append(env, key+"="+value)
-		}
-	}
-	return append(env, extra...)
-}
-
-// provider gives the repository's own environment as python. A replay needs nothing.
-type provider struct {
-	suite  Suite
-	t      *testing.T
-	runner engine.Runner
-}
-
-func (p provider) Provide(_ context.Context, need engine.Need, _ func(string)) (engine.Provision, error) {
-	if _, replay := p.runner.(*player); replay {
-		return engine.Provision{}, nil
-	}
-	if strings.HasPrefix(string(need), string(engine.NeedPython)) {
-		return engine.Provision{Programs: filepath.Join(Repository(p.t), ".venv", "bin")}, nil
-	}
-	if p.suite.Provide != nil {
-		return p.suite.Provide(p.t, p.runner, need), nil
-	}
-	return engine.Provision{}, nil
-}
-
-// Repository returns the root of this repository.
-func Repository(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("find repository: no go.mod above the package")
-		}
-	}
-}
-
-// realRunner needs the repository's .venv.
-func realRunner(t *testing.T) engine.Runner {
-	t.Helper()
-	if _, err := os.Stat(filepath.Join(Repository(t), ".venv", "bin", "python")); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("find real tools: %v: run `mage setup` first", err)
-		}
-		t.Skipf("the real tools are not here: %v: run `mage setup` first", err)
-	}
-	// The runner ends all that has the run's mark: no other test at the same time may have the same.
-	id := fmt.Sprintf("stagetest-%d-%d", os.Getpid(), time.Now().UnixNano())
-	runner := tool.NewRunner(tool.Options{State: filepath.Join(t.TempDir(), ".pipeline"), Run: id})
-	t.Cleanup(func() {
-		if err := runner.Close(); err != nil {
-			t.Errorf("close runner: %v", err)
-		}
-	})
-	return runner
-}
-
-func write(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, content, 0o644); err != nil {
-		t.Fatal(err)
 	}
 }

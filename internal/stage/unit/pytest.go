@@ -36,10 +36,12 @@ const (
 // stage is about, or only how it looks; what is tested and how is the project's.
 func (s suite) pytestArgs() []string {
 	artifact := func(name string) string { return engine.ArtifactsDir + "/" + name }
-	args := []string{"-I", "-m", "pytest", "-q", "--color=no", "--tb=short",
+	args := []string{
+		"-I", "-m", "pytest", "-q", "--color=no", "--tb=short",
 		"--override-ini=junit_family=xunit1", "--junit-xml=" + artifact(junitReport),
 		"--cov-branch", "--cov-report=", "--cov-report=json:" + artifact(jsonReport), "--cov-report=xml:" + artifact(xmlReport),
-		"--cov-report=html:" + artifact("htmlcov")}
+		"--cov-report=html:" + artifact("htmlcov"),
+	}
 	for _, source := range s.project.Unit.Coverage.Source {
 		args = append(args, "--cov="+source)
 	}

@@ -64,7 +64,8 @@ func cases() []stagetest.Case {
 		{Name: "settings-unreadable", Files: file("pyproject.toml", "[tool.pytest.ini_options\n")},
 		{Name: "import-error", Live: true, Files: file("tests/unit/test_more.py", "import nonesuch\n")},
 		{Name: "import-error-passed-over", Live: true, Files: project(map[string]string{
-			"pyproject.toml": settings + "addopts = ['--continue-on-collection-errors']\n", "tests/unit/test_more.py": "import nonesuch\n"})},
+			"pyproject.toml": settings + "addopts = ['--continue-on-collection-errors']\n", "tests/unit/test_more.py": "import nonesuch\n",
+		})},
 		{Name: "import-error-with-two-workers", Files: file("tests/unit/test_more.py", "import nonesuch\n"), Project: workers(2)},
 		{Name: "syntax-error", Live: true, Files: file("tests/unit/test_more.py", "def test_x(:\n    pass\n")},
 		{Name: "syntax-error-in-the-source", Files: file("src/app/calc.py", "def double(:\n    pass\n")},
@@ -74,29 +75,42 @@ func cases() []stagetest.Case {
 		{Name: "ended-by-a-test", Live: true, Files: file("tests/unit/test_a.py", "import pytest\n\n\ndef test_a():\n    pytest.exit('enough', returncode=0)\n")},
 		{Name: "left-by-a-test", Live: true, Files: file("tests/unit/test_a.py", "import os\n\n\ndef test_a():\n    os._exit(0)\n")},
 		{Name: "crashed-worker", Live: true, Files: file("tests/unit/test_a.py", "import os\n\n\ndef test_a():\n    os.abort()\n"), Project: workers(2)},
-		{Name: "test-that-hangs", Live: true, Files: file("tests/unit/test_a.py", "import time\n\n\ndef test_a():\n    time.sleep(600)\n"),
-			Project: func(p *config.Project) { p.Unit.TestTimeout = config.Duration(time.Second) }},
+		{
+			Name: "test-that-hangs", Live: true, Files: file("tests/unit/test_a.py", "import time\n\n\ndef test_a():\n    time.sleep(600)\n"),
+			Project: func(p *config.Project) { p.Unit.TestTimeout = config.Duration(time.Second) },
+		},
 		{Name: "floor-of-the-project", Live: true, Files: project(map[string]string{"src/app/more.py": "print('x')\n", ".coveragerc": "[report]\nfail_under = 99\n"})},
 		{Name: "no-coverage-data", Live: true, Files: file(".coveragerc", "[run]\nomit = *\n")},
 		{Name: "no-statement", Live: true, Files: project(map[string]string{"src/app/calc.py": "-", "tests/unit/test_calc.py": "def test_nothing():\n    pass\n"})},
 		{Name: "nothing-reached", Live: true, Files: file("tests/unit/test_calc.py", "def test_nothing():\n    pass\n")},
 		{Name: "branches-switched-off", Files: file(".coveragerc", "[run]\nbranch = false\n")},
-		{Name: "data-of-an-earlier-run", Live: true, Files: project(map[string]string{
-			"pyproject.toml": settings + "addopts = ['--cov-append']\n", "tests/unit/test_calc.py": half + "\n\ndef test_reads(request):\n    import os\n    assert not os.path.exists('.coverage.new')\n"}),
-			Prepare: earlier},
+		{
+			Name: "data-of-an-earlier-run", Live: true, Files: project(map[string]string{
+				"pyproject.toml": settings + "addopts = ['--cov-append']\n", "tests/unit/test_calc.py": half + "\n\ndef test_reads(request):\n    import os\n    assert not os.path.exists('.coverage.new')\n",
+			}),
+			Prepare: earlier,
+		},
 		{Name: "file-that-coverage-does-not-see", Live: true, Files: project(map[string]string{"src/loose/tool.py": "def never():\n    return 1\n", "src/app/deep/tool.py": "X = 1\n"})},
 		{Name: "file-that-coverage-is-told-to-see", Files: project(map[string]string{"src/loose/tool.py": "def never():\n    return 1\n", ".coveragerc": "[report]\ninclude_namespace_packages = True\n"})},
 		{Name: "no-init", Live: true, Files: project(map[string]string{"src/app/__init__.py": "-"})},
 		{Name: "shell-chooses-other-tests", Live: true, Files: file("tests/unit/test_calc.py", wrong), Env: []string{"PYTEST_ADDOPTS=-k test_none"}},
-		{Name: "shell-leaves-assertions-out", Live: true, Env: []string{"PYTHONOPTIMIZE=1"}, Project: workers(2),
-			Files: file("tests/unit/test_opt.py", "def test_debug():\n    assert __debug__\n")},
+		{
+			Name: "shell-leaves-assertions-out", Live: true, Env: []string{"PYTHONOPTIMIZE=1"}, Project: workers(2),
+			Files: file("tests/unit/test_opt.py", "def test_debug():\n    assert __debug__\n"),
+		},
 		{Name: "hostile-names", Files: file("tests/unit/test_a b\n::error file=x::owned.py", "import pytest\n\n\n@pytest.mark.parametrize('x', ['a\\nb', '\\x1b[31m', '::stop-commands::', \"it's\"])\ndef test_x(x):\n    assert not x, x\n")},
 		{Name: "byte-order-mark", Files: file("tests/unit/test_calc.py", "\ufeff"+wrong)},
 		{Name: "crlf", Files: file("tests/unit/test_calc.py", strings.ReplaceAll(wrong, "\n", "\r\n"))},
 		{Name: "latin-1", Files: file("tests/unit/test_calc.py", "# caf\xe9\n"+good)},
 		{Name: "null-byte", Files: file("tests/unit/test_calc.py", good+"X = '\x00'\n")},
-		{Name: "slowest", Files: file("tests/unit/test_slow.py", "import time\n\n\ndef test_slow():\n    time.sleep(0.2)\n"),
-			Project: func(p *config.Project) { p.Unit.Slowest = 1 }},
+		{Name: "tool-is-missing", Live: true, Bare: true, Files: project(nil)},
+		{Name: "tool-hangs", OnlyLive: true, Files: file("tests/unit/conftest.py", "import time\n\ntime.sleep(600)\n"), Project: func(p *config.Project) {
+			p.Run.Budgets = map[string]config.Duration{"unit": config.Duration(2 * time.Second)}
+		}},
+		{
+			Name: "slowest", Files: file("tests/unit/test_slow.py", "import time\n\n\ndef test_slow():\n    time.sleep(0.2)\n"),
+			Project: func(p *config.Project) { p.Unit.Slowest = 1 },
+		},
 		{Name: "breaks-again-in-teardown", Files: file("tests/unit/test_more.py", "import pytest\n\n\n@pytest.fixture\ndef bad():\n    yield\n    raise OSError('teardown')\n\n\ndef test_b(bad):\n    assert False\n")},
 	}
 }
