@@ -96,6 +96,24 @@ func secretsSuite() stagetest.Suite {
 			}
 			git(run, "clone -q --bare --depth 1 file://"+strings.ReplaceAll(filepath.Dir(root), " ", "%20")+"/origin.git .git", "config core.bare false", "reset -q")
 		}},
+		{Name: "linked-work-tree", Live: true, Files: file("src/a.py", "A = 1\n"), Prepare: func(t *testing.T, root string, run stagetest.Run) {
+			removed(t, root, run)
+			git(run, "clone -q --bare . ../main.git", "-C ../main.git worktree add -q --detach ../linked")
+			if err := os.RemoveAll(filepath.Join(root, ".git")); err != nil {
+				t.Fatal(err)
+			}
+			link, err := os.ReadFile(filepath.Join(root, "..", "linked", ".git"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, root, ".git", string(link)) // so the project is the linked one
+			git(run, "reset -q")
+		}},
+		{Name: "project-in-a-folder", Live: true, Files: file("src/a.py", "A = 1\n"), Prepare: func(t *testing.T, root string, run stagetest.Run) {
+			put(t, root, "conf.py", "TOKEN = \""+first+"\"\n")
+			put(t, root, "../other.py", "TOKEN = \""+second+"\"\n")
+			git(run, "-C .. init -q -b main", "add -A .", "-C .. add other.py", "commit -qm first", "rm -q conf.py", "-C .. rm -q other.py", "commit -qm second")
+		}},
 		{Name: "no-repository", Live: true, Files: leaky},
 		{Name: "no-commit-yet", Files: leaky, Prepare: func(_ *testing.T, _ string, run stagetest.Run) { git(run, "init -q -b main") }},
 		{Name: "empty-project", Live: true, Files: map[string]string{"src/": ""}, Prepare: func(_ *testing.T, _ string, run stagetest.Run) { git(run, "init -q -b main") }},
