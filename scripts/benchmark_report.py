@@ -55,6 +55,7 @@ def main() -> int:
     report["machine_info"].pop("node", None)  # the machine's name is nobody's business
     for bench in report["benchmarks"]:
         bench["stats"].pop("data", None)  # thousands of rounds, which the percentiles sum up
+        bench.pop("params", None)  # whole request bodies; their names are in the benchmark's own
     raw.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     machine = report["machine_info"]
     cores, model = machine["cpu"]["count"], machine["cpu"]["brand_raw"]
