@@ -1,0 +1,68 @@
+package dataset
+
+import (
+	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/dataset/contract"
+)
+
+// Options say with what means a file is judged; none of them changes what is found.
+type Options struct {
+	Root      string    // the project's directory, which a baseline's path is relative to
+	Workers   int       // goroutines that parse and check; 0: one a core
+	Memory    int64     // bytes that keys may take before they go to disk; 0: 32 MiB
+	Keep      int       // findings kept for each rule and column, the first ones by row; 0: 20. All are counted.
+	Scratch   string    // directory for what does not fit into Memory; empty: the system's
+	Now       time.Time // what freshness is measured against
+	BlockSize int       // bytes read at a time; 0: 1 MiB
+	// Progress, if not nil, is told from time to time how many bytes of the file are done.
+	Progress func(done, total int64)
+	// Open finds the contract that a foreign key names, and the path of its file.
+	Open func(resource string) (*contract.Contract, string, error)
+}
+
+// A Result is what was found out about one file.
+type Result struct {
+	Rows     int64     // without the header
+	Bytes    int64     // of the file
+	Findings []Finding // at most Options.Keep for each rule and column, by row, then field, then rule
+	Counts   []Count   // of all findings, kept or not, by rule and column
+	Measures []Measure // what the quality block's rules measured, met or not
+}
+
+// Total is the number of all findings, kept or not.
+func (r *Result) Total() int64 {
+	var n int64
+	for _, c := range r.Counts {
+		n += c.Total
+	}
+	return n
+}
+
+// A Finding says what is wrong with a file, and where.
+type Finding struct {
+	Rule    string // kebab-case; see the constants
+	Column  string // name of the field, of the constraint's fields, or of the rule; empty if it is about a whole row or file
+	Field   int    // position of the field from 1; 0 if it is about no single one
+	Row     int64  // as a spreadsheet numbers them: the header is row 1; 0 if it is about the whole file
+	Line    int64  // physical line of the file where the row starts, from 1; 0 if it is about the whole file
+	Value   string // shortened to 80 characters, control characters escaped
+	Message string
+	Help    string
+}
+
+// A Count says how often a rule is broken in a column.
+type Count struct {
+	Rule   string
+	Column string
+	Total  int64
+}
+
+// A Measure is a number that a rule of the quality block compares with a limit.
+type Measure struct {
+	Name   string // rows, null_share, duplicate_share, value_share, age_seconds, gap_share, psi, ks, determination
+	Column string
+	Value  float64
+	Limit  float64
+	Least  bool // the limit is a least one, otherwise a most one
+}
