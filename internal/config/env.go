@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/joho/godotenv"
+
+	"github.com/meter-ml/meter-pipeline/internal/strict"
 )
 
 // Masked stands for a secret's value wherever values are shown.
@@ -64,7 +66,7 @@ func (vs Variables) Missing() Variables {
 func (p *Project) Environment(name string, process []string) (Variables, error) {
 	declared, ok := p.Environments[name]
 	if !ok {
-		return nil, Problems{{File: FileName, Message: fmt.Sprintf("there is no environment %q", name), Remedy: suggest(name, slices.Sorted(maps.Keys(p.Environments)))}}
+		return nil, Problems{{File: FileName, Message: fmt.Sprintf("there is no environment %q", name), Remedy: strict.Suggest(name, slices.Sorted(maps.Keys(p.Environments)))}}
 	}
 	file := filepath.ToSlash(filepath.Join("env", name+".env"))
 	fromFile, err := readEnvFile(filepath.Join(p.Root, "env", name+".env"), file)
@@ -101,7 +103,7 @@ func (p *Project) Environment(name string, process []string) (Variables, error) 
 		}
 		variables = append(variables, v)
 	}
-	return variables, problems.err()
+	return variables, problems.Err()
 }
 
 // readEnvFile parses one file of names and values.
@@ -111,10 +113,10 @@ func readEnvFile(path, shown string) (map[string]string, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, Problems{{File: shown, Message: "there is no such file", Remedy: "make it from env/.env.example"}}
 	case err != nil:
-		return nil, Problems{{File: shown, Message: "read: " + reason(err)}}
+		return nil, Problems{{File: shown, Message: "read: " + strict.Reason(err)}}
 	}
 	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
-	if line, ok := invalidText(content); !ok {
+	if line, ok := strict.InvalidText(content); !ok {
 		return nil, Problems{{File: shown, Line: line, Message: "it is not UTF-8 text", Remedy: "save it as UTF-8"}}
 	}
 	values, err := godotenv.UnmarshalBytes(content)

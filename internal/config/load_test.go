@@ -11,6 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/meter-ml/meter-pipeline/internal/strict"
 )
 
 // project makes a project with the documented layout, and that pipeline.yaml.
@@ -198,13 +200,13 @@ func missingKeys(tree any, t reflect.Type, path string) []string {
 	switch t.Kind() {
 	case reflect.Struct:
 		values, _ := tree.(map[string]any)
-		for key, field := range fieldTypes(t) {
+		for key, field := range strict.Keys(t) {
 			value, ok := values[key]
 			if !ok {
-				missing = append(missing, join(path, key))
+				missing = append(missing, strict.Join(path, key))
 				continue
 			}
-			missing = append(missing, missingKeys(value, field, join(path, key))...)
+			missing = append(missing, missingKeys(value, field, strict.Join(path, key))...)
 		}
 	case reflect.Map:
 		values, _ := tree.(map[string]any)

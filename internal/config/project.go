@@ -1,11 +1,9 @@
 // Package config reads what the users wrote: pipeline.yaml, strictly, and env/*.env.
 //
-// It stands at the bottom of the import graph beside the engine, and holds plain data. Every value has a default, so
+// It stands beside the engine, above package strict alone, and holds plain data. Every value has a default, so
 // that pipeline.yaml is optional; the repository's own commented pipeline.yaml names every key, and a test keeps
 // it complete.
 package config
-
-import "time"
 
 // Project is everything that the stages know of the repository that they judge. Paths are slash-separated and
 // relative to Root.
@@ -133,9 +131,3 @@ type Environment struct {
 	Required []string `yaml:"required"` // names that must have a value
 	Secrets  []string `yaml:"secrets"`  // names whose values come from the process environment only, and are masked
 }
-
-// Duration is a time.Duration written as in Go: 90s, 10m, 720h.
-type Duration time.Duration
-
-// Std returns the duration as the standard library's type.
-func (d Duration) Std() time.Duration { return time.Duration(d) }

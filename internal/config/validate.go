@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -10,39 +9,27 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/strict"
 )
 
-// validator collects what is impossible in a project whose types are right.
+// validator reports what is impossible in a project whose types are right.
 type validator struct {
-	project  *Project
-	places   map[string]position
-	problems Problems
+	project *Project
+	*strict.Document
 }
 
 // validate checks values against each other and against the file system.
-func validate(p *Project, places map[string]position) Problems {
-	v := &validator{project: p, places: places}
+func validate(p *Project, doc *strict.Document) error {
+	v := &validator{project: p, Document: doc}
 	if p.Version != SchemaVersion {
-		v.report("version", fmt.Sprintf("version is %d", p.Version), fmt.Sprintf("this program reads version %d", SchemaVersion))
+		v.Report("version", fmt.Sprintf("version is %d", p.Version), fmt.Sprintf("this program reads version %d", SchemaVersion))
 	}
 	v.paths()
 	v.limits()
 	v.security()
 	v.environments()
-	slices.SortStableFunc(v.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-	return v.problems
-}
-
-// report notes a problem at the value of that path, or else at the nearest key above it.
-func (v *validator) report(path, message, remedy string) {
-	pos, ok := v.places[path]
-	for at := path; !ok && at != ""; pos, ok = v.places[at] {
-		cut := max(strings.LastIndexByte(at, '.'), strings.LastIndexByte(at, '['), 0)
-		at = at[:cut]
-	}
-	v.problems = append(v.problems, Problem{
-		File: FileName, Line: pos.line, Column: pos.column, Message: message, Remedy: remedy,
-	})
+	return v.Err()
 }
 
 func (v *validator) paths() {
@@ -79,22 +66,16 @@ func (v *validator) paths() {
 func (v *validator) path(key, path string, mustExist bool) {
 	switch {
 	case path == "":
-		v.report(key, key+" is empty", "name a path relative to "+FileName)
+		v.Report(key, key+" is empty", "name a path relative to "+FileName)
 	case !filepath.IsLocal(filepath.FromSlash(path)):
-		v.report(key, fmt.Sprintf("%s is %q, outside of the project", key, path), "name a path relative to "+FileName+", without `..`")
+		v.Report(key, fmt.Sprintf("%s is %q, outside of the project", key, path), "name a path relative to "+FileName+", without `..`")
 	case strings.HasPrefix(path, "-"):
-		v.report(key, fmt.Sprintf("%s is %q, which a tool would take for an option", key, path), "write ./"+path)
-	case mustExist && v.written(key):
+		v.Report(key, fmt.Sprintf("%s is %q, which a tool would take for an option", key, path), "write ./"+path)
+	case mustExist && v.Written(key):
 		if _, err := os.Stat(filepath.Join(v.project.Root, filepath.FromSlash(path))); err != nil {
-			v.report(key, fmt.Sprintf("%s is %q: %s", key, path, reason(err)), "make it, or name another path")
+			v.Report(key, fmt.Sprintf("%s is %q: %s", key, path, strict.Reason(err)), "make it, or name another path")
 		}
 	}
-}
-
-// written reports whether the file itself gives the value, as opposed to a default.
-func (v *validator) written(key string) bool {
-	_, ok := v.places[key]
-	return ok
 }
 
 func (v *validator) limits() {
@@ -113,7 +94,7 @@ func (v *validator) limits() {
 	for _, name := range slices.Sorted(maps.Keys(p.Run.Budgets)) {
 		key := "run.budgets." + name
 		if !slices.Contains(stages, name) {
-			v.report(key, fmt.Sprintf("run.budgets names the stage %q, which there is not", name), suggest(name, stages))
+			v.Report(key, fmt.Sprintf("run.budgets names the stage %q, which there is not", name), strict.Suggest(name, stages))
 			continue
 		}
 		v.positive(key, p.Run.Budgets[name])
@@ -123,7 +104,7 @@ func (v *validator) limits() {
 // threshold must leave the gate able to fail and able to pass.
 func (v *validator) threshold(key string, value, top float64) {
 	if math.IsNaN(value) || value <= 0 || value > top {
-		v.report(key, fmt.Sprintf("%s is %v, a threshold that nothing can miss or nothing can meet", key, value),
+		v.Report(key, fmt.Sprintf("%s is %v, a threshold that nothing can miss or nothing can meet", key, value),
 			fmt.Sprintf("choose more than 0 and at most %v", top))
 	}
 }
@@ -134,13 +115,13 @@ func (v *validator) within(key string, value, least, most float64, why string) {
 		if why != "" {
 			remedy += "; " + why
 		}
-		v.report(key, fmt.Sprintf("%s is %v", key, value), remedy)
+		v.Report(key, fmt.Sprintf("%s is %v", key, value), remedy)
 	}
 }
 
 func (v *validator) positive(key string, d Duration) {
 	if d <= 0 {
-		v.report(key, fmt.Sprintf("%s is %s", key, d.Std()), "choose a time above zero, such as 10m")
+		v.Report(key, fmt.Sprintf("%s is %s", key, d.Std()), "choose a time above zero, such as 10m")
 	}
 }
 
@@ -152,13 +133,13 @@ func (v *validator) security() {
 		key := fmt.Sprintf("security.allow[%d]", i)
 		v.oneOf(key+".tool", allow.Tool, []string{"bandit", "safety", "secrets"})
 		if strings.TrimSpace(allow.Rule) == "" {
-			v.report(key, key+" has no rule", "name the one finding that it allows")
+			v.Report(key, key+" has no rule", "name the one finding that it allows")
 		}
 		if strings.TrimSpace(allow.Reason) == "" {
-			v.report(key, key+" has no reason", "say why the finding may stay")
+			v.Report(key, key+" has no reason", "say why the finding may stay")
 		}
 		if _, err := time.Parse(time.DateOnly, allow.Expires); err != nil {
-			v.report(key+".expires", fmt.Sprintf("%s.expires is %q, not a date", key, allow.Expires), "write it as \"2027-01-31\", in quotes")
+			v.Report(key+".expires", fmt.Sprintf("%s.expires is %q, not a date", key, allow.Expires), "write it as \"2027-01-31\", in quotes")
 		}
 	}
 }
@@ -167,7 +148,7 @@ func (v *validator) environments() {
 	for _, name := range slices.Sorted(maps.Keys(v.project.Environments)) {
 		key := "environments." + name
 		if !validEnvironmentName(name) {
-			v.report(key, fmt.Sprintf("%q is no name for an environment", name), "use lower-case letters, digits and hyphens")
+			v.Report(key, fmt.Sprintf("%q is no name for an environment", name), "use lower-case letters, digits and hyphens")
 		}
 		environment := v.project.Environments[name]
 		for i, variable := range slices.Concat(environment.Required, environment.Secrets) {
@@ -176,7 +157,7 @@ func (v *validator) environments() {
 				list, at = ".secrets", i-len(environment.Required)
 			}
 			if !validVariable(variable) {
-				v.report(fmt.Sprintf("%s%s[%d]", key, list, at), fmt.Sprintf("%q is no name for a variable", variable), "use capital letters, digits and underscores")
+				v.Report(fmt.Sprintf("%s%s[%d]", key, list, at), fmt.Sprintf("%q is no name for a variable", variable), "use capital letters, digits and underscores")
 			}
 		}
 	}
@@ -184,6 +165,6 @@ func (v *validator) environments() {
 
 func (v *validator) oneOf(key, value string, valid []string) {
 	if !slices.Contains(valid, value) {
-		v.report(key, fmt.Sprintf("%s is %q", key, value), suggest(value, valid))
+		v.Report(key, fmt.Sprintf("%s is %q", key, value), strict.Suggest(value, valid))
 	}
 }

@@ -1,13 +1,15 @@
-package config
+package strict
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
 // A Problem is one thing that is wrong with a file that a user wrote.
 type Problem struct {
-	File    string // as a person would name it: pipeline.yaml, env/staging.env
+	File    string // as a person would name it: pipeline.yaml, data/schemas/readings.yaml
 	Line    int    // from 1; 0 if the problem has no place
 	Column  int    // from 1; 0 if unknown
 	Message string
@@ -43,10 +45,18 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// err returns the problems as an error, nil if there are none.
-func (ps Problems) err() error {
+// Err returns the problems as an error, nil if there are none.
+func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil
 	}
 	return ps
+}
+
+// Reason is an I/O error without the path, which a problem names already.
+func Reason(err error) string {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err.Error()
+	}
+	return err.Error()
 }

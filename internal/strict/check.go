@@ -1,4 +1,4 @@
-package config
+package strict
 
 import (
 	"fmt"
@@ -9,39 +9,21 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
 )
 
-// A position is where a value stands in the file.
-type position struct{ line, column int }
-
 // checker compares a parsed file with the Go type that it is to fill: unknown keys and wrong types, each with its
-// place. It also notes where every value stands, for what validate finds wrong later.
-type checker struct {
-	problems Problems
-	places   map[string]position // by path: quality.pylint.jobs, security.allow[0].reason
+// place. It also notes where every value stands, for what is found wrong later.
+type checker struct{ doc *Document }
+
+func (c checker) report(at ast.Node, message, remedy string) {
+	c.doc.report(placeOf(at.GetToken()), message, remedy)
 }
 
-func (c *checker) report(at ast.Node, message, remedy string) {
-	pos := placeOf(at.GetToken())
-	c.problems = append(c.problems, Problem{
-		File: FileName, Line: pos.line, Column: pos.column, Message: message, Remedy: remedy,
-	})
-}
-
-func placeOf(tk *token.Token) position {
-	if tk == nil || tk.Position == nil {
-		return position{}
-	}
-	return position{tk.Position.Line, tk.Position.Column}
-}
-
-// check compares node with type t. The path names the value in messages.
-func (c *checker) check(node ast.Node, t reflect.Type, path string) {
+// value compares node with type t. The path names the value in messages.
+func (c checker) value(node ast.Node, t reflect.Type, path string) {
 	if path != "" {
-		c.places[path] = placeOf(node.GetToken())
+		c.doc.places[path] = placeOf(node.GetToken())
 	}
 	switch node.(type) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
@@ -51,63 +33,74 @@ func (c *checker) check(node ast.Node, t reflect.Type, path string) {
 		c.report(node, path+" has no value", "give it one, or remove the line to get the default")
 		return
 	}
-	if t == reflect.TypeFor[Duration]() {
-		c.checkDuration(node, path)
+	if t.Kind() == reflect.Pointer { // a value whose absence means something else than its zero
+		t = t.Elem()
+	}
+	switch t {
+	case reflect.TypeFor[Duration]():
+		c.duration(node, path)
 		return
+	case reflect.TypeFor[Scalar]():
+		c.scalar(node, path)
+		return
+	case reflect.TypeFor[Names]():
+		if _, ok := node.(*ast.StringNode); ok {
+			return
+		}
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		c.checkStruct(node, t, path)
+		c.structure(node, t, path)
 	case reflect.Map:
-		c.checkMap(node, t, path)
+		c.mapping(node, t, path)
 	case reflect.Slice:
-		c.checkSlice(node, t, path)
+		c.list(node, t, path)
 	default:
-		c.checkScalar(node, t, path)
+		c.basic(node, t, path)
 	}
 }
 
-func (c *checker) checkStruct(node ast.Node, t reflect.Type, path string) {
-	values, ok := mapping(node)
+func (c checker) structure(node ast.Node, t reflect.Type, path string) {
+	values, ok := entries(node)
 	if !ok {
-		c.report(node, fmt.Sprintf("%s is %s, not a mapping", orRoot(path), kindOf(node)), "write `key: value` lines under it")
+		c.report(node, fmt.Sprintf("%s is %s, not a mapping", c.orRoot(path), kindOf(node)), "write `key: value` lines under it")
 		return
 	}
-	fields := fieldTypes(t)
+	fields := Keys(t)
 	for _, value := range values {
 		key := keyText(value.Key)
 		field, ok := fields[key]
 		if !ok {
-			c.report(value.Key, fmt.Sprintf("unknown key %q in %s", key, orRoot(path)), suggest(key, slices.Sorted(maps.Keys(fields))))
+			c.report(value.Key, fmt.Sprintf("unknown key %q in %s", key, c.orRoot(path)), Suggest(key, slices.Sorted(maps.Keys(fields))))
 			continue
 		}
-		c.check(value.Value, field, join(path, key))
+		c.value(value.Value, field, Join(path, key))
 	}
 }
 
-func (c *checker) checkMap(node ast.Node, t reflect.Type, path string) {
-	values, ok := mapping(node)
+func (c checker) mapping(node ast.Node, t reflect.Type, path string) {
+	values, ok := entries(node)
 	if !ok {
 		c.report(node, fmt.Sprintf("%s is %s, not a mapping", path, kindOf(node)), "write `name: value` lines under it")
 		return
 	}
 	for _, value := range values {
-		c.check(value.Value, t.Elem(), join(path, keyText(value.Key)))
+		c.value(value.Value, t.Elem(), Join(path, keyText(value.Key)))
 	}
 }
 
-func (c *checker) checkSlice(node ast.Node, t reflect.Type, path string) {
+func (c checker) list(node ast.Node, t reflect.Type, path string) {
 	sequence, ok := node.(*ast.SequenceNode)
 	if !ok {
 		c.report(node, fmt.Sprintf("%s is %s, not a list", path, kindOf(node)), "write it as [a, b] or as lines that begin with `- `")
 		return
 	}
 	for i, value := range sequence.Values {
-		c.check(value, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
+		c.value(value, t.Elem(), fmt.Sprintf("%s[%d]", path, i))
 	}
 }
 
-func (c *checker) checkScalar(node ast.Node, t reflect.Type, path string) {
+func (c checker) basic(node ast.Node, t reflect.Type, path string) {
 	var ok bool
 	var want, remedy string
 	switch t.Kind() {
@@ -120,7 +113,7 @@ func (c *checker) checkScalar(node ast.Node, t reflect.Type, path string) {
 	case reflect.Bool:
 		_, ok = node.(*ast.BoolNode)
 		want, remedy = "true or false", "write true or false, without quotes"
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		_, ok = node.(*ast.IntegerNode)
 		want, remedy = "a whole number", "write digits only, without quotes"
 	case reflect.Float64:
@@ -129,7 +122,7 @@ func (c *checker) checkScalar(node ast.Node, t reflect.Type, path string) {
 			ok = true
 		}
 		want, remedy = "a number", "write it without quotes: 80 or 7.5"
-	default: // no key of Project has another type
+	default: // no file that we read has a key of another type
 		want, remedy = "readable", "report this as an error of the pipeline"
 	}
 	if !ok {
@@ -137,7 +130,13 @@ func (c *checker) checkScalar(node ast.Node, t reflect.Type, path string) {
 	}
 }
 
-func (c *checker) checkDuration(node ast.Node, path string) {
+func (c checker) scalar(node ast.Node, path string) {
+	if _, ok := scalarText(node); !ok {
+		c.report(node, fmt.Sprintf("%s is %s, not a single value", path, kindOf(node)), "write one number or text")
+	}
+}
+
+func (c checker) duration(node ast.Node, path string) {
 	text, ok := node.(*ast.StringNode)
 	if ok {
 		if _, err := time.ParseDuration(text.Value); err == nil {
@@ -147,8 +146,15 @@ func (c *checker) checkDuration(node ast.Node, path string) {
 	c.report(node, fmt.Sprintf("%s is %s, not a duration", path, kindOf(node)), "write a number with a unit: 90s, 10m, 720h")
 }
 
-// mapping returns a node's entries; a mapping of one entry is a node of another type.
-func mapping(node ast.Node) ([]*ast.MappingValueNode, bool) {
+func (c checker) orRoot(path string) string {
+	if path == "" {
+		return c.doc.File
+	}
+	return path
+}
+
+// entries returns a mapping's; a mapping of one entry is a node of another type.
+func entries(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch m := node.(type) {
 	case *ast.MappingNode:
 		return m.Values, true
@@ -167,8 +173,8 @@ func keyText(key ast.MapKeyNode) string {
 	return strings.Trim(text, "'")
 }
 
-// fieldTypes lists a struct's keys in the file, with their types.
-func fieldTypes(t reflect.Type) map[string]reflect.Type {
+// Keys lists the keys of a struct in a file, with their types.
+func Keys(t reflect.Type) map[string]reflect.Type {
 	fields := make(map[string]reflect.Type, t.NumField())
 	for i := range t.NumField() {
 		if key := t.Field(i).Tag.Get("yaml"); key != "-" {
@@ -176,6 +182,14 @@ func fieldTypes(t reflect.Type) map[string]reflect.Type {
 		}
 	}
 	return fields
+}
+
+// Join is the path of a key below a path.
+func Join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
 }
 
 func kindOf(node ast.Node) string {
@@ -191,35 +205,4 @@ func kindOf(node ast.Node) string {
 	default:
 		return node.String()
 	}
-}
-
-// suggest names the nearest of the valid words, or all of them if none is near.
-func suggest(word string, valid []string) string {
-	nearest, distance := "", len(word)/2+1
-	for _, v := range valid {
-		if len(word) > 3 && strings.HasPrefix(v, strings.ToLower(word)) {
-			return fmt.Sprintf("did you mean %q?", v)
-		}
-		if d := levenshtein.ComputeDistance(strings.ToLower(word), v); d < distance {
-			nearest, distance = v, d
-		}
-	}
-	if nearest != "" {
-		return fmt.Sprintf("did you mean %q?", nearest)
-	}
-	return "valid here: " + strings.Join(valid, ", ")
-}
-
-func join(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-func orRoot(path string) string {
-	if path == "" {
-		return FileName
-	}
-	return path
 }
