@@ -20,6 +20,7 @@ type Project struct {
 	Quality      Quality                `yaml:"quality"`
 	Security     Security               `yaml:"security"`
 	Unit         Unit                   `yaml:"unit"`
+	Data         Data                   `yaml:"data"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
@@ -124,6 +125,23 @@ type Unit struct {
 type Coverage struct {
 	Source  []string `yaml:"source"`
 	Minimum float64  `yaml:"minimum"` // per cent of lines and branches together
+}
+
+// Data configures the stage of that name.
+type Data struct {
+	Contracts string          `yaml:"contracts"` // directory of the descriptors
+	Files     []string        `yaml:"files"`     // directories in which each data file must have a contract
+	Findings  int             `yaml:"findings"`  // of one rule in one column that are kept; all are counted
+	Memory    int             `yaml:"memory"`    // MiB that keys may take before they go to disk
+	Made      map[string]Made `yaml:"made"`      // by contract: data sets that a command makes for the judging
+}
+
+// FilePlaceholder in a command stands for the file that it is to write.
+const FilePlaceholder = "{file}"
+
+// Made says how a data set is made.
+type Made struct {
+	Command []string `yaml:"command"` // in the Python environment; FilePlaceholder is the file to write
 }
 
 // Environment is a deploy target, whose values are in env/<name>.env.

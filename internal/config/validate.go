@@ -28,6 +28,7 @@ func validate(p *Project, doc *strict.Document) error {
 	v.paths()
 	v.limits()
 	v.security()
+	v.data()
 	v.environments()
 	return v.Err()
 }
@@ -47,6 +48,7 @@ func (v *validator) paths() {
 		{"security.bandit.paths", p.Security.Bandit.Paths},
 		{"security.safety.requirements", p.Security.Safety.Requirements},
 		{"unit.coverage.source", p.Unit.Coverage.Source},
+		{"data.files", p.Data.Files},
 	}
 	for _, list := range lists {
 		for i, path := range list.paths {
@@ -54,6 +56,7 @@ func (v *validator) paths() {
 		}
 	}
 	v.path("python.requirements", p.Python.Requirements, true)
+	v.path("data.contracts", p.Data.Contracts, true)
 	v.path("python.directory", p.Python.Directory, false)
 	for _, name := range slices.Sorted(maps.Keys(p.Python.Apart)) {
 		v.path("python.apart."+name+".requirements", p.Python.Apart[name].Requirements, true)
@@ -140,6 +143,21 @@ func (v *validator) security() {
 		}
 		if _, err := time.Parse(time.DateOnly, allow.Expires); err != nil {
 			v.Report(key+".expires", fmt.Sprintf("%s.expires is %q, not a date", key, allow.Expires), "write it as \"2027-01-31\", in quotes")
+		}
+	}
+}
+
+func (v *validator) data() {
+	v.within("data.findings", float64(v.project.Data.Findings), 1, 1000, "more are counted, not kept")
+	v.within("data.memory", float64(v.project.Data.Memory), 1, 1<<20, "it is in MiB")
+	for _, name := range slices.Sorted(maps.Keys(v.project.Data.Made)) {
+		key := "data.made." + name
+		command := v.project.Data.Made[name].Command
+		switch {
+		case len(command) == 0 || command[0] == "":
+			v.Report(key, key+" has no command", "name the program and its arguments as a list")
+		case !strings.Contains(strings.Join(command, " "), FilePlaceholder):
+			v.Report(key+".command", fmt.Sprintf("%s.command does not say where the file goes", key), "write "+FilePlaceholder+" where the program wants the path")
 		}
 	}
 }
