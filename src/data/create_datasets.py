@@ -3,8 +3,10 @@
 The formulas and the order of the features are in ``data.features``, which serving uses too.
 """
 
+import argparse
 import hashlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -276,6 +278,21 @@ def time_split(
     return frame[~late], frame[late]
 
 
+def write_dataset(dataset: Dataset, path: str | Path) -> None:
+    """Write what a model learns from as CSV: ``KEY``, ``FEATURES`` and the target ``units``.
+
+    A missing value is an empty cell, an instant has its offset; ``data/schemas/features.yaml`` is
+    the contract of this file. Values are what the model sees, in single precision.
+    """
+    table = pd.DataFrame(dataset.X, columns=list(ft.FEATURES))
+    dates = dataset.meta["reading_date"].map(lambda date: date.isoformat())
+    for position, (name, column) in enumerate(
+        {"meter_id": dataset.meta["meter_id"], "reading_date": dates}.items()
+    ):
+        table.insert(position, name, column.to_numpy())
+    table.assign(units=dataset.y).to_csv(path, index=False, lineterminator="\n")
+
+
 def data_hash(readings: pd.DataFrame) -> str:
     """Return the SHA-256 (hex) of the readings' content.
 
@@ -296,3 +313,25 @@ def data_hash(readings: pd.DataFrame) -> str:
             values = column.to_numpy(dtype="<f8", na_value=np.nan) + 0.0
             digest.update(np.where(np.isnan(values), np.nan, values).tobytes())
     return digest.hexdigest()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; exit code 0 written, 2 bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m data.create_datasets", description="Write the feature table of readings."
+    )
+    parser.add_argument("readings", type=Path)
+    parser.add_argument("output", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        dataset = create_dataset(load_data(options.readings))
+        write_dataset(dataset, options.output)
+    except (ReadingError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(dataset)} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
