@@ -131,7 +131,7 @@ func (c checker) basic(node ast.Node, t reflect.Type, path string) {
 }
 
 func (c checker) scalar(node ast.Node, path string) {
-	if _, ok := scalarText(node); !ok {
+	if _, ok := scalarOf(node); !ok {
 		c.report(node, fmt.Sprintf("%s is %s, not a single value", path, kindOf(node)), "write one number or text")
 	}
 }

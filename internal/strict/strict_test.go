@@ -29,9 +29,10 @@ func TestDecodeKeepsValuesAsTheyAreWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	zero, minimum := 0, Scalar("0.10")
+	zero, number := 0, func(text string) Scalar { return Scalar{text, true} }
+	minimum := number("0.10")
 	want := sample{
-		Name: "a", Longest: &zero, Minimum: &minimum, Enum: []Scalar{"1", "1.50", "01", "true", "-.inf"},
+		Name: "a", Longest: &zero, Minimum: &minimum, Enum: []Scalar{number("1"), number("1.50"), {Text: "01"}, number("true"), number("-.inf")},
 		Key: Names{"a"}, Shares: map[string]float64{"a.b": 1}, Within: Duration(90 * time.Second),
 		Children: []sample{{Key: Names{"a", "b"}}},
 	}

@@ -39,27 +39,30 @@ func (n *Names) UnmarshalYAML(unmarshal func(any) error) error {
 	return unmarshal((*[]string)(n))
 }
 
-// Scalar is a number, text, true or false, as it is written: 0.10 stays "0.10".
-type Scalar string
+// A Scalar is a number, a text, true or false, as it is written: 0.10 stays "0.10".
+type Scalar struct {
+	Text   string
+	Native bool // a number, true or false, without quotes
+}
 
 // UnmarshalYAML takes the text of the value.
 func (s *Scalar) UnmarshalYAML(node ast.Node) error {
-	text, ok := scalarText(node)
+	scalar, ok := scalarOf(node)
 	if !ok {
 		return fmt.Errorf("%s is not a single value", node.GetPath())
 	}
-	*s = Scalar(text)
+	*s = scalar
 	return nil
 }
 
-func scalarText(node ast.Node) (string, bool) {
+func scalarOf(node ast.Node) (Scalar, bool) {
 	switch n := node.(type) {
 	case *ast.StringNode:
-		return n.Value, true
+		return Scalar{Text: n.Value}, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return n.GetToken().Value, true
+		return Scalar{Text: n.GetToken().Value, Native: true}, true
 	default:
-		return "", false
+		return Scalar{}, false
 	}
 }
 

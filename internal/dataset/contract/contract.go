@@ -20,14 +20,14 @@ type Contract struct {
 	// DirectoryVariable names the environment variable with the directory that Path is relative to. Where it is not
 	// set, the data set is skipped, and this is the reason.
 	DirectoryVariable string
-	Encoding          string // as in the standard: utf-8, utf-8-sig (with a byte-order mark), iso-8859-1, windows-1252, utf-16
+	Encoding          string // utf-8, utf-8-sig (with a byte-order mark), iso-8859-1, windows-1252, utf-16
 	Compression       string // "", "gz"
 	Dialect           Dialect
 	Schema            Schema
 	Quality           Quality
 }
 
-// A Dialect says how the file is written; the zero value is not valid, defaults are the standard's.
+// A Dialect says how the file is written. The zero value is not valid: see DefaultDialect.
 type Dialect struct {
 	Delimiter        byte // ','
 	QuoteChar        byte // '"'; 0 for none
@@ -52,7 +52,7 @@ type Field struct {
 	Title       string
 	Description string
 	Type        Type
-	Format      string // as in the standard: "default", "any" or, for dates and times, a pattern of strptime
+	Format      string // "default", one of the type's, or, for dates and times, a pattern of strptime: see Directives
 	Unit        string // ours, for people: kWh, °C
 
 	DecimalChar byte // of numbers, '.'
@@ -65,9 +65,9 @@ type Field struct {
 	Unique    bool
 	Minimum   string // as written in a cell of this field, empty if there is none
 	Maximum   string
-	MinLength int // -1 if there is none
-	MaxLength int // -1 if there is none
-	Pattern   string
+	MinLength int      // -1 if there is none
+	MaxLength int      // -1 if there is none
+	Pattern   string   // as written; Regexp compiles it
 	Enum      []string // as written in a cell of this field
 
 	Line int // in the descriptor
@@ -108,7 +108,7 @@ type Quality struct {
 	MinRows int64 // at least 1: an empty data set never passes
 	MaxRows int64 // 0: no limit
 	// MaxNullShare is, by field, the share (0 to 1) of missing values that is allowed. A field that is not named may
-	// miss all its values but is then constant.
+	// miss all its values, but is then constant.
 	MaxNullShare map[string]float64
 	// MaxDuplicateShare is the share (0 to 1) of rows that equal an earlier one in every cell; negative asks for nothing.
 	MaxDuplicateShare float64
@@ -148,7 +148,7 @@ type Freshness struct {
 
 // An Interval says that each meter has a value every so often.
 type Interval struct {
-	Time   string   // the date or datetime field
+	Time   []string // a date or datetime field, or a date field and a time field that are one moment together
 	By     []string // the fields that tell one series from another; may be empty
 	Every  time.Duration
 	MaxGap float64 // the share (0 to 1) of intervals, between a series' first and last, that may be absent
@@ -158,7 +158,7 @@ type Interval struct {
 // Drift compares each column's distribution with the stored baseline profile.
 type Drift struct {
 	Baseline string   // path of the stored profile, relative to the project's root
-	Fields   []string // empty: every number, integer, boolean and enumerated field
+	Fields   []string // after Load never empty: those named, or every number, integer, boolean and enumerated field
 	PSI      float64  // population stability index at the most, 0.2 by default
 	KS       float64  // Kolmogorov-Smirnov distance at the most, 0.1 by default
 	Line     int
@@ -167,8 +167,17 @@ type Drift struct {
 // Leak asks whether a feature, or a product or ratio of two, determines the target.
 type Leak struct {
 	Target   string
-	Features []string // empty: every other number and integer
-	// Determination is the coefficient of determination (R², 0 to 1) of the target from which on a feature leaks it.
+	Features []string    // after Load never empty: those named, or every other number and integer that is not excluded
+	Exclude  []Exclusion // known to determine the target, and therefore no features
+	// Determination is the coefficient of determination (R², 0 to 1) of the target from which on a feature leaks it;
+	// 0.99 by default.
 	Determination float64
 	Line          int
+}
+
+// An Exclusion says why a column is not a feature.
+type Exclusion struct {
+	Field  string
+	Reason string
+	Line   int
 }
