@@ -18,7 +18,7 @@ import (
 func goTestStep(module string, ci bool) engine.Step {
 	return engine.Step{
 		Name: "test", Judges: "the pipeline's own tests", Slots: 2, Timeout: timeout,
-		Needs: []engine.Need{engine.NeedPython, engine.NeedGitleaks}, Rerun: "go test -tags mage -race ./...",
+		Needs: []engine.Need{engine.NeedPython, "python:peers", engine.NeedGitleaks}, Rerun: "go test -tags mage -race ./...",
 		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env"},
 		Command: &engine.Command{
 			Program: "go",
