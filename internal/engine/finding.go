@@ -78,6 +78,18 @@ type Table struct {
 	Title   string
 	Columns []string
 	Rows    [][]string
+	// Spreads, if there are any, has one for each row: how the values that the row is about are spread. A page draws them.
+	Spreads []Spread
+	// Detail is for pages, which fold it; a terminal has no room for it.
+	Detail bool
+}
+
+// A Spread is a small histogram: bins of equal width, from low to high.
+type Spread struct {
+	Shares   []float64 // 0 to 1, of the values in each bin
+	Baseline []float64 // the same bins of the baseline; empty if there is none
+	Low      string    // the outer edges, as a person would write them
+	High     string
 }
 
 // A Judgement is what a step found out.

@@ -37,6 +37,10 @@ func safe(j *Judgement, mask *plain.Mask) {
 		for c := range j.Tables[t].Columns {
 			line(&j.Tables[t].Columns[c])
 		}
+		for s := range j.Tables[t].Spreads {
+			line(&j.Tables[t].Spreads[s].Low)
+			line(&j.Tables[t].Spreads[s].High)
+		}
 		for r := range j.Tables[t].Rows {
 			for c := range j.Tables[t].Rows[r] {
 				line(&j.Tables[t].Rows[r][c])

@@ -51,7 +51,14 @@ func PlainStep(step engine.StepResult) engine.StepResult {
 	j.Warnings = mapped(j.Warnings, Line)
 	j.Tables = mapped(j.Tables, func(t engine.Table) engine.Table {
 		row := func(cells []string) []string { return mapped(cells, Line) }
-		return engine.Table{Title: Line(t.Title), Columns: row(t.Columns), Rows: mapped(t.Rows, row)}
+		spread := func(s engine.Spread) engine.Spread {
+			each(Line, &s.Low, &s.High)
+			return s
+		}
+		return engine.Table{
+			Title: Line(t.Title), Columns: row(t.Columns), Rows: mapped(t.Rows, row),
+			Spreads: mapped(t.Spreads, spread), Detail: t.Detail,
+		}
 	})
 	return step
 }

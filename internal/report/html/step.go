@@ -38,7 +38,15 @@ type table struct {
 	Title   string
 	Columns []string
 	Numeric []bool
-	Rows    [][]string
+	Rows    []tableRow
+	Drawn   bool // each row may have a picture
+	Compare bool // some picture has a baseline
+	Folded  bool
+}
+
+type tableRow struct {
+	Cells   []string
+	Picture *picture // nil if there is nothing to draw
 }
 
 // A group is the findings about one file.
@@ -119,7 +127,15 @@ func newMetric(m engine.Metric) metric {
 
 // newTable finds the columns of numbers, which are set to the right.
 func newTable(t engine.Table) table {
-	out := table{Title: t.Title, Columns: t.Columns, Rows: t.Rows, Numeric: make([]bool, len(t.Columns))}
+	out := table{Title: t.Title, Columns: t.Columns, Numeric: make([]bool, len(t.Columns)), Drawn: len(t.Spreads) > 0, Folded: t.Detail}
+	for i, cells := range t.Rows {
+		r := tableRow{Cells: cells}
+		if i < len(t.Spreads) {
+			r.Picture = newPicture(cells, t.Spreads[i])
+			out.Compare = out.Compare || len(t.Spreads[i].Baseline) > 0
+		}
+		out.Rows = append(out.Rows, r)
+	}
 	for i := range t.Columns {
 		out.Numeric[i] = true
 		for _, row := range t.Rows {

@@ -102,7 +102,15 @@ type metricDoc struct {
 }
 
 type tableDoc struct {
-	Title   string     `json:"title"`
-	Columns []string   `json:"columns"`
-	Rows    [][]string `json:"rows"`
+	Title   string      `json:"title"`
+	Columns []string    `json:"columns"`
+	Rows    [][]string  `json:"rows"`
+	Spreads []spreadDoc `json:"spreads,omitempty"`
+}
+
+type spreadDoc struct {
+	Shares   []*float64 `json:"shares"`
+	Baseline []*float64 `json:"baseline,omitempty"`
+	Low      string     `json:"low"`
+	High     string     `json:"high"`
 }

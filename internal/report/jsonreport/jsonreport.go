@@ -77,7 +77,7 @@ func stepOf(r report.Report, s engine.StepResult) stepDoc {
 		Warnings: list(j.Warnings, same),
 		Tables: list(j.Tables, func(t engine.Table) tableDoc {
 			row := func(cells []string) []string { return list(cells, same) }
-			return tableDoc{Title: t.Title, Columns: row(t.Columns), Rows: list(t.Rows, row)}
+			return tableDoc{Title: t.Title, Columns: row(t.Columns), Rows: list(t.Rows, row), Spreads: list(t.Spreads, spreadOf)}
 		}),
 		Command: s.CommandLine,
 		Log:     s.Log,
@@ -108,6 +108,10 @@ func metricOf(m engine.Metric) metricDoc {
 		doc.Direction, doc.Threshold = m.Direction, finite(m.Threshold)
 	}
 	return doc
+}
+
+func spreadOf(s engine.Spread) spreadDoc {
+	return spreadDoc{Shares: list(s.Shares, finite), Baseline: list(s.Baseline, finite), Low: s.Low, High: s.High}
 }
 
 // finite returns nil for what JSON has no number for.

@@ -171,6 +171,16 @@ func pytest() engine.StepResult {
 				{"src/models/registry.py", "31.0 %", "88"},
 				{"src/data/sources.py", "55.4 %", "41"},
 			}},
+			{
+				Title: "Durations", Columns: []string{"test", "median ms"},
+				Rows: [][]string{{"prediction", "1.2"}, {"batch " + Hostile, "8.0"}, {"nothing measured", "0"}},
+				Spreads: []engine.Spread{
+					{Shares: []float64{0.1, 0.6, 0.25, 0, 0.05}, Baseline: []float64{0.2, 0.7, 0.1, 0, 0}, Low: "0.9", High: "3.1"},
+					{Shares: []float64{0.5, 0.5}, Low: "7 " + Hostile, High: "9"},
+					{},
+				},
+			},
+			{Title: "Columns", Columns: []string{"column", "type"}, Rows: [][]string{{"units", "number"}}, Detail: true},
 		},
 	}
 	return s

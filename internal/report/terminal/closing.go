@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/report"
@@ -183,7 +184,7 @@ func (p *page) commands(steps ...engine.StepResult) {
 // tables are detail, such as the slowest tests.
 func (p *page) tables(step engine.StepResult) {
 	for _, table := range step.Judgement.Tables {
-		if len(table.Rows) == 0 {
+		if len(table.Rows) == 0 || table.Detail {
 			continue
 		}
 		p.gap()
@@ -205,6 +206,9 @@ func (p *page) rows(table engine.Table) {
 		for j := 1; j < len(row) && j < len(widths); j++ {
 			line += " " + padLeft(row[j], widths[j]) + " "
 		}
+		if p.glyphs.blocks {
+			line += p.spread(table, i-1)
+		}
 		if len(row) > 0 {
 			line += " " + row[0]
 		}
@@ -216,4 +220,20 @@ func (p *page) rows(table engine.Table) {
 		}
 		p.b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
+}
+
+// spread draws how the values of a row are spread; the head has room for it. A table without them gets none.
+func (p *page) spread(table engine.Table, row int) string {
+	longest := 0
+	for _, s := range table.Spreads {
+		longest = max(longest, len(s.Shares))
+	}
+	if longest == 0 {
+		return ""
+	}
+	bars := ""
+	if row >= 0 && row < len(table.Spreads) {
+		bars = report.Bars(table.Spreads[row].Shares)
+	}
+	return " " + bars + strings.Repeat(" ", longest-utf8.RuneCountInString(bars)) + " "
 }

@@ -75,13 +75,14 @@ type glyphs struct {
 	passed, failed, err, skipped, warning string
 	full, empty                           string // of a bar
 	bar, dot, ellipsis                    string
+	blocks                                bool // bars of different height can be drawn
 }
 
 func newGlyphs(ascii bool) glyphs {
 	if ascii {
 		return glyphs{passed: "+", failed: "x", err: "!", skipped: "-", warning: "!", full: "#", empty: ".", bar: "|", dot: "-", ellipsis: "..."}
 	}
-	return glyphs{passed: "✓", failed: "✗", err: "!", skipped: "○", warning: "▲", full: "━", empty: "─", bar: "│", dot: "·", ellipsis: "…"}
+	return glyphs{passed: "✓", failed: "✗", err: "!", skipped: "○", warning: "▲", full: "━", empty: "─", bar: "│", dot: "·", ellipsis: "…", blocks: true}
 }
 
 func (g glyphs) status(s engine.Status) string {
