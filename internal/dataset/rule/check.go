@@ -114,11 +114,14 @@ func comparable(n *node) error {
 				return err
 			}
 		}
+		if mixed := first.kind + arg.kind; mixed == Number+Boolean && first.kind != arg.kind && n.op != "in" {
+			continue // 1 is true, 0 is false
+		}
 		if arg.kind != first.kind {
 			return &Error{arg.column, fmt.Sprintf("a %s can't be compared with this: it is a %s", first.kind, arg.kind)}
 		}
 	}
-	if first.kind == Boolean && n.op != "=" && n.op != "!=" {
+	if (first.kind == Boolean || n.args[1].kind == Boolean) && n.op != "=" && n.op != "!=" {
 		return &Error{n.column, fmt.Sprintf("%q is not for conditions: compare them with = or !=", n.op)}
 	}
 	return nil
@@ -143,7 +146,7 @@ func call(n *node) error {
 	least, most := 1, 1
 	of := Number
 	switch n.name {
-	case "abs", "floor", "round":
+	case "abs", "floor", "round", "sqrt":
 	case "hour", "minute", "second", "time_of_day", "weekday":
 		of = Time
 	case "length":
@@ -160,7 +163,7 @@ func call(n *node) error {
 		of = n.args[0].kind
 	default:
 		return &Error{n.column, fmt.Sprintf("there is no function %q: %s", n.name, strict.Suggest(n.name, []string{
-			"abs", "floor", "round", "min", "max", "length", "hour", "minute", "second", "time_of_day", "weekday", "is_missing",
+			"abs", "floor", "round", "sqrt", "min", "max", "length", "hour", "minute", "second", "time_of_day", "weekday", "is_missing",
 		}))}
 	}
 	if len(n.args) < least || len(n.args) > most {

@@ -28,8 +28,11 @@ func (c *compiler) read(field int) int {
 	return field
 }
 
-// number compiles a node of kind Number or Time, or a boolean field as it is stored.
+// number compiles a node of kind Number or Time, or one of kind Boolean as 0 and 1.
 func (c *compiler) number(n *node) numbers {
+	if n.kind == Boolean && n.op != "field" {
+		return c.zeroOrOne(c.truth(n), c.numberSlot())
+	}
 	switch n.op {
 	case "number":
 		return c.constant(n.number)
@@ -41,6 +44,16 @@ func (c *compiler) number(n *node) numbers {
 	default:
 		left, right := c.number(n.args[0]), c.number(n.args[1])
 		return arithmetic(n.op, left, right, c.numberSlot())
+	}
+}
+
+func (c *compiler) zeroOrOne(of truths, slot int) numbers {
+	return func(e *Evaluator, n int) []float64 {
+		out := e.numbers[slot][:n]
+		for i, t := range of(e, n) {
+			out[i] = [...]float64{isFalse: 0, isUnknown: math.NaN(), isTrue: 1}[t]
+		}
+		return out
 	}
 }
 
@@ -66,6 +79,7 @@ func (c *compiler) call(n *node) numbers {
 		"abs":         math.Abs,
 		"floor":       math.Floor,
 		"round":       math.Round,
+		"sqrt":        math.Sqrt,
 		"hour":        func(t float64) float64 { return math.Floor(timeOfDay(t) / 3600) },
 		"minute":      func(t float64) float64 { return math.Floor(math.Mod(timeOfDay(t), 3600) / 60) },
 		"second":      func(t float64) float64 { return math.Mod(timeOfDay(t), 60) },
@@ -80,7 +94,7 @@ func timeOfDay(t float64) float64 { return t - math.Floor(t/day)*day }
 // weekday counts from 1970-01-01, which was a Thursday.
 func weekday(t float64) float64 {
 	days := math.Floor(t/day) + 3
-	return days - math.Floor(days/7)*7 + 1
+	return days - math.Floor(days/7)*7
 }
 
 func (c *compiler) length(n *node) numbers {
@@ -175,13 +189,13 @@ func (c *compiler) missing(n *node) truths {
 
 func (c *compiler) comparison(n *node) truths {
 	left, right := n.args[0], n.args[1]
-	switch left.kind {
-	case Text:
+	switch {
+	case left.kind == Text:
 		if n.op == "=" && left.op == "field" && right.op == "text" {
 			return c.inTexts(c.read(left.field), []string{right.name})
 		}
 		return c.textComparison(n.op, c.texts(left), c.texts(right))
-	case Boolean:
+	case left.kind == Boolean && right.kind == Boolean:
 		both := combined(same, c.truth(left), c.truth(right), c.truthSlot())
 		if n.op == "=" {
 			return both

@@ -5,7 +5,7 @@
 //
 //	units <= load_kw * 1.5
 //	status != 'fault' or is_missing(units)
-//	0 <= `Lagging_Current_Reactive.Power_kVarh` <= 100 and weekday(date) in (1, 2, 3)
+//	0 <= `Lagging_Current_Reactive.Power_kVarh` <= 100 and weekday(date) < 5
 //
 // The grammar, the loosest binding first:
 //
@@ -24,14 +24,15 @@
 //
 // Numbers are float64. A time is its seconds since 1970; the difference of two times is a number of seconds, and a
 // text that is compared with a time is read as one: '2024-01-31', '2024-01-31T23:30' (UTC) or '2024-01-31T23:30:00+01:00'.
-// Texts are compared byte by byte. The functions:
+// Texts are compared byte by byte. A condition can be compared with 0 and 1, as data writes them. The functions:
 //
-//	abs(x)  floor(x)  round(x)      of a number; halves are rounded away from zero
+//	abs(x)  floor(x)  sqrt(x)       of a number; the root of a negative one has no value
+//	round(x)                        halves are rounded away from zero
 //	min(x, y, ...)  max(x, y, ...)  of numbers or of times
 //	length(s)                       characters of a text
 //	hour(t)  minute(t)  second(t)   of a time, on the clock that its seconds count
 //	time_of_day(t)                  seconds since midnight on that clock
-//	weekday(t)                      1 is Monday, 7 is Sunday
+//	weekday(t)                      0 is Monday, 6 is Sunday, as in Python
 //	is_missing(x)                   whether a field, or what is computed from one, has no value
 //
 // # What is missing
