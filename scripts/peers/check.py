@@ -207,9 +207,11 @@ def duckdb() -> Check:
         counts = [f'count("{name}")' for name in kinds]
         key = ", ".join(f'"{name}"' for name in schema["primaryKey"])
         counts += ["count(*)", f"count(DISTINCT ({key}))", " + ".join(wrong)]
-        query = f"""SELECT {', '.join(counts)} FROM read_csv(?, columns = {kinds}, delim = ',',
-            quote = '"', escape = '"', header = true, nullstr = '', auto_detect = false)
-            """
+        reader = (
+            f"FROM read_csv(?, columns = {kinds}, delim = ',', quote = '\"', escape = '\"', "
+            "header = true, nullstr = '', auto_detect = false)"
+        )
+        query = " ".join(["SELECT", ", ".join(counts), reader])
         try:
             with lib.connect(config={"threads": 2}) as connection:
                 row = connection.execute(query, [str(path)]).fetchone()
