@@ -11,18 +11,15 @@ import (
 // value, so 1 and 1.00 are one key, and so are two ways to write one instant. A datetime without a zone is never the
 // same as one with a zone. Text, durations and JSON are the same where their bytes are.
 func (p *Parser) AppendKey(dst, b []byte) []byte {
-	switch p.kind {
-	case Float:
+	switch {
+	case p.typ == contract.TypeBoolean:
+		value, _ := p.boolean(b)
+		return append(dst, '0'+byte(value))
+	case p.kind == Float:
 		return p.appendNumber(dst, b)
-	case Time:
+	case p.kind == Time:
 		m, _ := p.moment(b)
 		return m.appendKey(dst)
-	}
-	if p.typ == contract.TypeBoolean {
-		if value, _ := p.Bool(b); value {
-			return append(dst, "true"...)
-		}
-		return append(dst, "false"...)
 	}
 	return append(dst, b...)
 }

@@ -1,0 +1,203 @@
+package dataset
+
+import (
+	"math"
+
+	"github.com/meter-ml/meter-pipeline/internal/dataset/cell"
+	"github.com/meter-ml/meter-pipeline/internal/dataset/contract"
+)
+
+// judgeColumn reads the cells of one column of the chunk and checks them.
+func (w *worker) judgeColumn(c *column, v *vectors) {
+	v.odd = 0
+	clear(v.state[:w.rows])
+	w.gather(c, v)
+	switch c.kind {
+	case cell.Float:
+		w.readFloats(c, v)
+	case cell.Time:
+		w.readTimes(c, v)
+	default:
+		w.readTexts(c, v)
+	}
+	if v.odd > 0 {
+		w.judgeOdd(c, v)
+	}
+	switch c.kind {
+	case cell.Float:
+		w.judgeFloats(c, v)
+	case cell.Time:
+		w.judgeTimes(c, v)
+	default:
+		w.judgeTexts(c, v)
+	}
+	w.hashColumn(c, v)
+	for i := range c.shares {
+		w.columns[c.index].shares[i] += w.countShare(c, v, &c.shares[i])
+	}
+}
+
+func (w *worker) readFloats(c *column, v *vectors) {
+	data := w.block.Data
+	start, end, numbers := v.start[:w.rows], v.end[:w.rows], v.numbers[:w.rows]
+	number, integer := c.parser.Plain()
+	for i, s := range start {
+		e := end[i]
+		if s > e || c.parser.Missing(data[s:e]) {
+			v.mark(i, missing)
+			continue
+		}
+		var ok bool
+		switch {
+		case number:
+			numbers[i], ok = cell.ParseFloat(data[s:e])
+		case integer:
+			numbers[i], ok = cell.ParseInteger(data[s:e])
+		default:
+			numbers[i], ok = c.parser.Float(data[s:e])
+		}
+		if !ok {
+			v.mark(i, wrong)
+		}
+	}
+}
+
+// mark a cell that holds no value. Its place is kept only where it is wrong, to be shown.
+func (v *vectors) mark(i int, state uint8) {
+	v.state[i] = state
+	v.numbers[i] = math.NaN()
+	v.odd++
+}
+
+func (w *worker) readTimes(c *column, v *vectors) {
+	data := w.block.Data
+	start, end := v.start[:w.rows], v.end[:w.rows]
+	for i, s := range start {
+		e := end[i]
+		if s > e || c.parser.Missing(data[s:e]) {
+			v.mark(i, missing)
+			continue
+		}
+		micros, ok := c.parser.Time(data[s:e])
+		if !ok {
+			v.mark(i, wrong)
+			continue
+		}
+		v.micros[i], v.numbers[i] = micros, float64(micros)/1e6
+	}
+}
+
+func (w *worker) readTexts(c *column, v *vectors) {
+	data := w.block.Data
+	start, end := v.start[:w.rows], v.end[:w.rows]
+	anything := c.parser.Anything()
+	for i, s := range start {
+		e := end[i]
+		switch {
+		case s > e || c.parser.Missing(data[s:e]):
+			v.mark(i, missing)
+		case !anything && !c.parser.Valid(data[s:e]):
+			v.mark(i, wrong)
+		}
+	}
+}
+
+// judgeOdd tells of the cells that hold no value.
+func (w *worker) judgeOdd(c *column, v *vectors) {
+	t := &w.columns[c.index]
+	for i := range w.rows {
+		switch v.state[i] {
+		case missing:
+			t.nulls++
+			t.firstNull = min(t.firstNull, w.order(i))
+			if !w.isBlankRow(i) {
+				w.judgeMissing(c, v, i)
+			}
+		case wrong:
+			if w.part.findings.count(RuleType, c.field.Name) {
+				w.add(c, v, i, RuleType, "is no "+typeName(c.field), "correct the value, or the type in the contract")
+			}
+		default:
+			continue
+		}
+		v.start[i], v.end[i] = 1, 0
+	}
+}
+
+func (w *worker) judgeMissing(c *column, v *vectors, i int) {
+	if c.index >= w.block.Cells(w.from+i) && w.part.findings.count(RuleMissingCell, c.field.Name) {
+		found := w.found(RuleMissingCell, i)
+		found.Column, found.Field = c.field.Name, c.index+1
+		found.Message = "the row ends before this cell"
+		found.Help = "give each row as many cells as the header has; see that a delimiter within a cell is quoted"
+		w.part.findings.add(found)
+	}
+	if c.field.Required && w.part.findings.count(RuleRequired, c.field.Name) {
+		found := w.found(RuleRequired, i)
+		found.Column, found.Field = c.field.Name, c.index+1
+		if v.start[i] <= v.end[i] {
+			found.Value = shown(w.block.Data[v.start[i]:v.end[i]])
+		}
+		found.Message = "has no value, and the field is required"
+		found.Help = "fill the value in, or remove the row"
+		w.part.findings.add(found)
+	}
+}
+
+// add a finding about the value of one cell, which was counted already. The message goes on after the value.
+func (w *worker) add(c *column, v *vectors, i int, rule, message, help string) {
+	found := w.found(rule, i)
+	found.Column, found.Field = c.field.Name, c.index+1
+	found.Value = shown(w.block.Data[v.start[i]:v.end[i]])
+	found.Message, found.Help = `"`+found.Value+`" `+message, help
+	w.part.findings.add(found)
+}
+
+// typeName is a type and its format, as a person would say it.
+func typeName(f *contract.Field) string {
+	if f.Format == "" || f.Format == "default" {
+		return string(f.Type)
+	}
+	return string(f.Type) + " of the format " + f.Format
+}
+
+func (w *worker) countShare(c *column, v *vectors, s *share) int64 {
+	var n int64
+	for i := range w.rows {
+		var equal bool
+		switch {
+		case v.state[i] != present:
+		case c.kind == cell.Float:
+			equal = v.numbers[i] == s.number
+		case c.kind == cell.Time:
+			equal = v.micros[i] == s.micros
+		default:
+			equal = string(w.block.Data[v.start[i]:v.end[i]]) == string(s.text)
+		}
+		if equal {
+			n++
+		}
+	}
+	return n
+}
+
+// judgeExtraCells tells of cells beyond the last column.
+func (w *worker) judgeExtraCells() {
+	for i := range w.rows {
+		cells := w.block.Cells(w.from + i)
+		if cells <= w.plan.width || w.isBlankRow(i) {
+			continue
+		}
+		for c := w.plan.width; c < cells; c++ {
+			if !w.part.findings.count(RuleExtraCell, "") {
+				continue
+			}
+			found := w.found(RuleExtraCell, i)
+			found.Field = c + 1
+			found.Value = shown(w.block.Cell(w.from+i, c))
+			found.Message = "the row has a cell more than there are columns"
+			found.Help = "give each row as many cells as the header has; see that a delimiter within a cell is quoted"
+			w.part.findings.add(found)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package dataset
+
+import (
+	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/dataset/rule"
+)
+
+// judgeRules evaluates the cross-field rules on the chunk. A rule that reads a column that the file lacks is not judged;
+// the header's finding tells.
+func (w *worker) judgeRules() {
+	if len(w.plan.rules) == 0 {
+		return
+	}
+	for i, v := range w.own {
+		if v != nil && i < w.plan.judged {
+			w.ruleInput[i] = rule.Column{Numbers: v.numbers[:w.rows], Data: w.block.Data, Start: v.start[:w.rows], End: v.end[:w.rows]}
+		}
+	}
+	for i, r := range w.plan.rules {
+		if !w.plan.has(r.columns...) {
+			continue
+		}
+		w.broken, _ = w.evaluators[i].Broken(w.ruleInput, w.rows, w.broken[:0])
+		for _, row := range w.broken {
+			if w.part.findings.count(RuleRule, r.Name) {
+				w.addBroken(r, int(row))
+			}
+		}
+	}
+}
+
+func (w *worker) addBroken(r *rowRule, row int) {
+	found := w.found(RuleRule, row)
+	found.Column = r.Name
+	var values []string
+	for _, c := range r.columns {
+		if c.index < w.block.Cells(w.from+row) {
+			values = append(values, c.field.Name+"="+shown(w.block.Cell(w.from+row, c.index)))
+		}
+	}
+	found.Value = shown([]byte(strings.Join(values, ", ")))
+	found.Message = "not " + r.Expression + " (" + found.Value + ")"
+	found.Help = r.Description
+	if found.Help == "" {
+		found.Help = "correct the values, or the rule in the contract"
+	}
+	w.part.findings.add(found)
+}
