@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -88,19 +89,25 @@ def create_app(
         exception_handlers={HTTPException: http_error, Exception: internal_error},
     )
     application.state.settings = settings
-    add_prediction_routes(application, store, metrics)
-    add_operation_routes(application, store, metrics, settings)
+    prediction = prediction_routes(store, metrics)
+    operation = operation_routes(store, metrics, settings)
+    application.include_router(prediction)
+    application.include_router(operation)
     application.add_middleware(
         Gateway,
         metrics=metrics,
-        paths=frozenset(application.openapi()["paths"]),
+        paths=frozenset(
+            route.path
+            for route in prediction.routes + operation.routes
+            if isinstance(route, APIRoute)
+        ),
         max_body_bytes=settings.max_body_bytes,
     )
     return application
 
 
-def add_prediction_routes(application: FastAPI, store: ModelStore, metrics: Metrics) -> None:
-    """Add POST /predict and POST /predict/batch."""
+def prediction_routes(store: ModelStore, metrics: Metrics) -> APIRouter:
+    """Return POST /predict and POST /predict/batch."""
     router = APIRouter(route_class=JsonRoute, tags=["prediction"], responses=BODY_RESPONSES)
 
     def loaded() -> Models:
@@ -136,13 +143,11 @@ def add_prediction_routes(application: FastAPI, store: ModelStore, metrics: Metr
             high_consumption_model_version=models.high_consumption.version,
         )
 
-    application.include_router(router)
+    return router
 
 
-def add_operation_routes(
-    application: FastAPI, store: ModelStore, metrics: Metrics, settings: Settings
-) -> None:
-    """Add the endpoints for proxies, deployers and Prometheus."""
+def operation_routes(store: ModelStore, metrics: Metrics, settings: Settings) -> APIRouter:
+    """Return the endpoints for proxies, deployers and Prometheus."""
     router = APIRouter(tags=["operation"])
     probe = (
         DatabaseProbe(settings.database_url, settings.database_timeout)
@@ -186,7 +191,7 @@ def add_operation_routes(
             high_consumption_model_version=versions.get(HIGH_CONSUMPTION_MODEL),
         )
 
-    application.include_router(router)
+    return router
 
 
 app = create_app()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from data.contract import load_contract
 
@@ -61,14 +62,14 @@ def require_zone(frame: pd.DataFrame) -> None:
         )
 
 
-def range_problems(frame: pd.DataFrame) -> pd.Series:
+def range_problems(frame: pd.DataFrame) -> NDArray[np.object_]:
     """Return, per row, why a value is not plausible ("" where all are), missing values aside."""
-    reasons = pd.Series("", index=frame.index, dtype=object)
+    reasons: NDArray[np.object_] = np.full(len(frame), "", dtype=object)
     for name, limits in MEASUREMENTS.items():
         values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
         outside = ~np.isnan(values) & ~((values >= limits.minimum) & (values <= limits.maximum))
         text = f"{name} is outside {limits.minimum:g} to {limits.maximum:g} {limits.unit}"
-        reasons[outside & (reasons == "").to_numpy()] = text
+        reasons[outside & (reasons == "")] = text
     checks = {
         f"meter_id is missing or not of the form {METER_ID_PATTERN}": ~frame["meter_id"]
         .astype("string")
@@ -79,12 +80,13 @@ def range_problems(frame: pd.DataFrame) -> pd.Series:
         f"reading_date is outside {FIRST_DATE.year} to {LAST_DATE.year}": (
             (frame["reading_date"] < FIRST_DATE) | (frame["reading_date"] > LAST_DATE)
         ),
-        "phase is none of " + ", ".join(map(str, PHASES)): frame["phase"].notna() & ~frame["phase"].isin(PHASES),
+        "phase is none of " + ", ".join(map(str, PHASES)): frame["phase"].notna()
+        & ~frame["phase"].isin(PHASES),
         "status is none of " + ", ".join(map(str, STATUSES)): frame["status"].notna()
         & ~frame["status"].isin(STATUSES),
     }
     for text, found in checks.items():
-        reasons[found.to_numpy(dtype=bool) & (reasons == "").to_numpy()] = text
+        reasons[found.to_numpy(dtype=bool) & (reasons == "")] = text
     return reasons
 
 
@@ -96,9 +98,9 @@ def validate_readings(frame: pd.DataFrame) -> pd.DataFrame:
     require_columns(frame, COLUMNS)
     require_zone(frame)
     reasons = range_problems(frame)
-    bad = np.flatnonzero((reasons != "").to_numpy())
+    bad = np.flatnonzero(reasons != "")
     if bad.size:
-        raise ReadingError(f"row {bad[0]} ({bad.size} such rows): {reasons.iloc[bad[0]]}")
+        raise ReadingError(f"row {bad[0]} ({bad.size} such rows): {reasons[bad[0]]}")
     duplicates = np.flatnonzero(frame.duplicated(KEY).to_numpy())
     if duplicates.size:
         row = frame.iloc[duplicates[0]]

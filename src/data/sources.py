@@ -4,19 +4,21 @@ An adapter says in which zone and of what length the readings are, and turns the
 columns into ``data.readings.COLUMNS``. What a set lacks is missing, never invented.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from data.readings import COLUMNS, KEY, MEASUREMENTS, ReadingError, range_problems
 from data.textfile import Rejected, read_table, shown
 
 MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"})
 # [0-9], since \d also matches the digits of other scripts.
-_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _OFFSET = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
     r"(?:Z|[+-][0-9]{2}:[0-9]{2})"
@@ -28,11 +30,11 @@ class RawColumns:
 
     def __init__(self, text: pd.DataFrame) -> None:
         self._text = text
-        self.reasons = pd.Series("", index=text.index, dtype=object)
+        self.reasons: NDArray[np.object_] = np.full(len(text), "", dtype=object)
 
-    def reject(self, rows: pd.Series, reason: str) -> None:
+    def reject(self, rows: ArrayLike, reason: str) -> None:
         """Give these rows this reason, unless they have one already."""
-        self.reasons[np.asarray(rows, dtype=bool) & (self.reasons == "").to_numpy()] = reason
+        self.reasons[np.asarray(rows, dtype=bool) & (self.reasons == "")] = reason
 
     def text(self, name: str) -> pd.Series:
         """Return a column with its missing marks as NaN."""
@@ -41,11 +43,12 @@ class RawColumns:
 
     def number(self, name: str) -> pd.Series:
         """Return a column as float64; rows with anything but a decimal number are rejected."""
-        column = self.text(name)
-        wrong = column.notna() & ~column.str.fullmatch(_NUMBER).fillna(False).astype(bool)
+        column = self._text[name].to_numpy(dtype=object)
+        number = [_NUMBER.fullmatch(value) is not None for value in column]
+        wrong = [not good and value not in MISSING for good, value in zip(number, column)]
         self.reject(wrong, f"{name} is not a number")
-        numbers: pd.Series = pd.to_numeric(column.mask(wrong), errors="coerce")
-        return numbers.astype(np.float64)
+        numbers = pd.to_numeric(np.where(number, column, ""), errors="coerce")
+        return pd.Series(numbers, index=self._text.index, dtype=np.float64)
 
     def date(self, column: pd.Series, form: str, reason: str) -> pd.Series:
         """Return dates read in exactly this form; rows where it does not fit are rejected."""
@@ -239,14 +242,12 @@ def parse_file(path: str | Path, source: Source | str | None = None) -> ParsedFi
     if lacking:
         raise ReadingError(f"{shown(path)}, line 1: no column {lacking[0]}: not {chosen.name} data")
     raw = RawColumns(pd.DataFrame(table.rows, columns=table.header, dtype="str"))
-    frame = pd.DataFrame(chosen.read(raw, chosen), index=raw.reasons.index)
-    frame = _completed(frame)
-    problems = range_problems(frame)
-    raw.reasons = raw.reasons.where(raw.reasons != "", problems)
+    frame = _completed(pd.DataFrame(chosen.read(raw, chosen), index=range(len(table.rows))))
+    raw.reasons = np.where(raw.reasons != "", raw.reasons, range_problems(frame))
     _reject_repeats(raw, frame, table.lines)
-    good = (raw.reasons == "").to_numpy()
+    good = raw.reasons == ""
     rejected = table.rejected + [
-        Rejected(table.lines[row], table.texts[row], raw.reasons.iloc[row])
+        Rejected(table.lines[row], table.texts[row], raw.reasons[row])
         for row in np.flatnonzero(~good).tolist()
     ]
     rejected.sort(key=lambda bad: bad.line)
