@@ -1,6 +1,7 @@
 """What every test gets: isolation from the user's own stores, real data, throwaway databases."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,10 +87,17 @@ def engine(database_url: str) -> Iterator[Engine]:
     made.dispose()
 
 
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all tests' stores."""
+    return tmp_path_factory.mktemp("stores")
+
+
 @pytest.fixture(autouse=True)
-def isolated_stores(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+def isolated_stores(stores: Path, monkeypatch: pytest.MonkeyPatch):
     """Point model registry and model directory at empty places: no test touches a user's own."""
-    folder = tmp_path_factory.mktemp("stores")
+    # Not by tmp_path_factory, which lists all earlier folders to number each.
+    folder = Path(tempfile.mkdtemp(dir=stores))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
     monkeypatch.setenv("MODEL_DIR", str(folder / "models"))
     monkeypatch.delenv("DATABASE_URL", raising=False)

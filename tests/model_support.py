@@ -72,16 +72,28 @@ def dataset_parts() -> tuple[Dataset, Dataset]:
     return create_dataset(make_readings()).split()
 
 
-@cache
-def candidate(kind: str = REGRESSION) -> Candidate:
-    """A small model that was really fitted."""
+def fit_candidate(kind: str) -> Candidate:
+    """A small model, fitted anew."""
     fit = fit_regression_candidate if kind == REGRESSION else fit_classification_candidate
     return fit(*dataset_parts())
 
 
-@cache
+def candidate(kind: str = REGRESSION) -> Candidate:
+    """A small model that was really fitted, the same for all tests."""
+    return _candidate(kind)
+
+
 def make_artifact(kind: str = REGRESSION) -> ModelArtifact:
     """The artifact of `candidate(kind)`."""
+    return _artifact(kind)
+
+
+# With all arguments, since a cache takes f() and f(default) for two calls.
+_candidate = cache(fit_candidate)
+
+
+@cache
+def _artifact(kind: str) -> ModelArtifact:
     made = candidate(kind)
     return wrap(made.model, made.name, kind)
 
