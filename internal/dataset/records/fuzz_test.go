@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -51,7 +52,7 @@ func againstCSV(t *testing.T, data []byte, how byte) {
 	d.SkipInitialSpace = how&8 != 0 && d.Delimiter != '\t' && !bytes.ContainsAny(data, "\t\v\f\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000"+
 		"\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a")
 	if bytes.HasPrefix(data, []byte(markUTF8)) || bytes.HasPrefix(data, []byte("\x1f\x8b\x08")) {
-		t.Skip("encoding/csv takes them for text")
+		return // encoding/csv takes them for text
 	}
 	got := read(t, data, Options{Dialect: d, BlockSize: 1 + int(how>>4)*7})
 	if got.Err != "" {
@@ -120,15 +121,16 @@ func FuzzReader(f *testing.F) {
 
 func sameBySize(t *testing.T, data []byte, how, size uint32) {
 	o := choose(how)
+	o.BlockSize = 1 << 16
 	whole := read(t, data, o)
-	for _, size := range []int{1, 2, 3, 7, 8, 31, 32, 33, int(size%5000) + 1} {
+	for _, size := range []int{1, 2, 7, 31, int(size%5000) + 1} {
 		o.BlockSize = size
 		part := read(t, data, o)
 		if whole.Err != "" && whole.Err == part.Err {
 			continue // how much was read before is of no use to anyone
 		}
-		if diff := cmp.Diff(whole, part); diff != "" {
-			t.Fatalf("%q with %+v: in one block (-), in blocks of %d bytes (+):\n%s", data, o, size, diff)
+		if !reflect.DeepEqual(whole, part) {
+			t.Fatalf("%q with %+v: in one block (-), in blocks of %d bytes (+):\n%s", data, o, size, cmp.Diff(whole, part))
 		}
 	}
 }
@@ -139,12 +141,7 @@ func TestMade(t *testing.T) {
 	for range 2_000 {
 		data := made(rng)
 		how := rng.Uint32()
-		t.Run("", func(t *testing.T) {
-			againstCSV(t, data, byte(how))
-			sameBySize(t, data, how, rng.Uint32N(200))
-		})
-		if t.Failed() {
-			return
-		}
+		againstCSV(t, data, byte(how))
+		sameBySize(t, data, how, rng.Uint32N(200))
 	}
 }

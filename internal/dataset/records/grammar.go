@@ -31,9 +31,7 @@ type grammar struct {
 	double    bool
 	skip      bool // spaces at a cell's beginning don't count
 
-	next   [states][256]uint8
-	plain  [256]bool // what ends a run of text outside quotes
-	quoted [256]bool // what ends a run of text between quotes
+	next [states][256]uint8
 }
 
 // newGrammar returns the grammar of a dialect. The zero Dialect is the standard's default.
@@ -54,17 +52,6 @@ func newGrammar(d contract.Dialect) (*grammar, error) {
 	for state := range states {
 		for c := range 256 {
 			g.next[state][c] = g.step(state, byte(c)) //nolint:gosec // below 256
-		}
-	}
-	for _, c := range []byte{g.delimiter, '\n', '\r'} {
-		g.plain[c] = true
-	}
-	for _, c := range []byte{'\n', '\r'} {
-		g.quoted[c] = true
-	}
-	for _, c := range []byte{g.quote, g.escape} {
-		if c != 0 {
-			g.plain[c], g.quoted[c] = true, true
 		}
 	}
 	return g, nil
@@ -150,6 +137,11 @@ type splitter struct {
 func (s *splitter) feed(piece []byte, first bool) int {
 	end := 0
 	for i := 0; i < len(piece); {
+		if s.state == inQuoted && s.escape == 0 {
+			if i += s.quotes(piece[i:]); i == len(piece) {
+				break
+			}
+		}
 		if run := s.run(piece[i:]); run > 0 {
 			at := s.over(piece[i:i+run], first)
 			if at > 0 {
@@ -171,6 +163,22 @@ func (s *splitter) feed(piece []byte, first bool) int {
 		}
 	}
 	return end
+}
+
+// quotes returns how many bytes come before the quote that closes a cell behind which no other begins at once. It is a
+// short cut through the rows of files that quote every cell.
+func (s *splitter) quotes(piece []byte) int {
+	for i := 0; ; {
+		at := bytes.IndexByte(piece[i:], s.quote)
+		if at < 0 {
+			return len(piece)
+		}
+		i += at
+		if i+2 >= len(piece) || piece[i+1] != s.delimiter || piece[i+2] != s.quote {
+			return i
+		}
+		i += 3
+	}
 }
 
 // run returns how many bytes come before the next one that leads into or out of quotes or an escape; 0 if the next byte

@@ -12,6 +12,7 @@ import (
 type anyParser struct {
 	*Block
 	grammar *grammar
+	marks   marker
 
 	at      int  // the place being read
 	write   int  // where the cell's next byte goes
@@ -29,6 +30,7 @@ type kindSet struct{ bare, lone, long, many bool }
 
 func (b *Block) parseAny() {
 	p := anyParser{Block: b, grammar: b.grammar, nul: len(b.Data), invalid: len(b.Data)}
+	p.marks = newMarker(b.Data, b.grammar)
 	p.findNUL()
 	if !utf8.Valid(b.Data) {
 		p.findInvalid()
@@ -42,7 +44,7 @@ func (b *Block) parseAny() {
 		p.lines = append(p.lines, uint32(p.line))       //nolint:gosec // as above
 		p.count, p.empty, p.noted.many = 0, false, false
 		line := p.line
-		for p.cell() {
+		for (p.grammar.skip || !p.simpleCells()) && p.cell() {
 		}
 		if p.empty && p.count == 1 {
 			p.note(Problem{Kind: BlankRow, Record: p.record, Line: line, Detail: blankDetail})
@@ -100,6 +102,46 @@ func (p *anyParser) cell() bool {
 	return p.plainCell(start)
 }
 
+// simpleCells is the short cut of cell for those that stand in the file as they are, with a delimiter or a line feed
+// behind them. It says whether the record ended; if not, the next cell needs a closer look.
+func (p *anyParser) simpleCells() bool {
+	data, m, at := p.Data, p.marks, p.at
+	quote, delimiter := p.grammar.quote, p.grammar.delimiter
+	starts, ends := p.Start, p.End
+	clean := min(p.nul, p.invalid, len(data)) // up to here, all bytes are text
+	room := p.limits.cells - p.count
+	ended := false
+	for at < len(data) && room > 0 && !ended {
+		base, left := m.base, m.left
+		start, closing := at, 0
+		if data[at] == quote && quote != 0 {
+			start, closing = at+1, 1
+		}
+		end := m.seek(start)
+		next := end + closing
+		if next < clean && data[next] == '\n' && next > at {
+			ended = true
+		} else if next >= clean || data[next] != delimiter {
+			m.base, m.left = base, left
+			break
+		}
+		if closing > 0 && data[end] != quote || end-start > p.limits.cell {
+			m.base, m.left, ended = base, left, false
+			break
+		}
+		starts = append(starts, uint32(start)) //nolint:gosec // a block is shorter than 2^32 bytes
+		ends = append(ends, uint32(end))       //nolint:gosec // as above
+		room--
+		at = next + 1
+	}
+	p.count += len(starts) - len(p.Start)
+	p.marks, p.at, p.Start, p.End = m, at, starts, ends
+	if ended {
+		p.line++
+	}
+	return ended
+}
+
 // beforeFeed says whether the next byte but one is a line feed.
 func (p *anyParser) beforeFeed() bool { return p.at+1 < len(p.Data) && p.Data[p.at+1] == '\n' }
 
@@ -122,9 +164,7 @@ func (p *anyParser) plainCell(start int) bool {
 	g := p.grammar
 	for {
 		from := p.at
-		for p.at < len(p.Data) && !g.plain[p.Data[p.at]] {
-			p.at++
-		}
+		p.at = p.marks.seek(from)
 		p.keep(from)
 		if p.at == len(p.Data) {
 			if p.cut {
@@ -191,8 +231,9 @@ func (p *anyParser) quotedCell(start int) bool {
 	g, line := p.grammar, p.line
 	for {
 		from := p.at
-		for p.at < len(p.Data) && !g.quoted[p.Data[p.at]] {
-			p.at++
+		p.at = p.marks.seek(from)
+		for p.at < len(p.Data) && p.Data[p.at] == g.delimiter {
+			p.at = p.marks.seek(p.at + 1)
 		}
 		p.keep(from)
 		if p.at == len(p.Data) {
