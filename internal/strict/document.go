@@ -20,10 +20,12 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Limits of a file that a person wrote; the commented pipeline.yaml has about 5 KB, and nothing is nested 10 deep.
-// The parser's time grows with the square of the depth: a megabyte of brackets would take minutes.
+// Limits of a file that a person wrote; the commented pipeline.yaml has about 5 KB, a contract of 5,000 columns 180 KB.
+// The parser's time grows with the square of the nesting, of what stands on one line and of the keys of one mapping:
+// a megabyte of brackets would take minutes.
 const (
-	maxSize  = 1 << 20
+	maxSize  = 256 << 10
+	maxLine  = 32 << 10
 	maxDepth = 500
 )
 
@@ -103,7 +105,7 @@ func (d *Document) report(at position, message, remedy string) {
 // parse returns the body of the one document in content, nil if it holds nothing.
 func (d *Document) parse(content []byte) (ast.Node, error) {
 	if len(content) > maxSize {
-		return nil, Problems{{File: d.File, Message: fmt.Sprintf("it has %d bytes", len(content)), Remedy: "more than 1 MiB is not read"}}
+		return nil, Problems{{File: d.File, Message: fmt.Sprintf("it has %d bytes", len(content)), Remedy: "more than 256 KiB is not read"}}
 	}
 	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
 	if line, ok := InvalidText(content); !ok {
@@ -111,8 +113,8 @@ func (d *Document) parse(content []byte) (ast.Node, error) {
 	}
 	// A carriage return alone is no line end to the parser, but CRLF is one to people.
 	content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
-	if line, ok := tooDeep(content); ok {
-		return nil, Problems{{File: d.File, Line: line, Message: fmt.Sprintf("it is nested more than %d deep", maxDepth), Remedy: "close the brackets"}}
+	if line, message, remedy := tooMuch(content); line > 0 {
+		return nil, Problems{{File: d.File, Line: line, Message: message, Remedy: remedy}}
 	}
 	file, err := parser.ParseBytes(content, 0)
 	if err != nil {
@@ -162,14 +164,16 @@ func InvalidText(content []byte) (line int, ok bool) {
 	return 0, true
 }
 
-// tooDeep returns the first line that is nested deeper than anybody writes. It counts brackets and the marks and
-// spaces before a line's text without reading them, so it errs on the side of too much; the bound leaves room for that.
-func tooDeep(content []byte) (line int, found bool) {
+// tooMuch returns the first line that is longer or nested deeper than anybody writes, 0 if none is. It counts brackets
+// and the marks and spaces before a line's text without reading them, so it errs on the side of too much; the bound
+// leaves room for that.
+func tooMuch(content []byte) (line int, message, remedy string) {
 	open := 0
 	for i, text := range bytes.Split(content, []byte("\n")) {
-		if len(text)-len(bytes.TrimLeft(text, " -?")) > maxDepth {
-			return i + 1, true
+		if len(text) > maxLine {
+			return i + 1, fmt.Sprintf("the line has %d bytes", len(text)), "break it: more than 32 KiB is not read"
 		}
+		deepest := len(text) - len(bytes.TrimLeft(text, " -?"))
 		for _, c := range text {
 			switch c {
 			case '[', '{':
@@ -177,10 +181,11 @@ func tooDeep(content []byte) (line int, found bool) {
 			case ']', '}':
 				open = max(open-1, 0)
 			}
-			if open > maxDepth {
-				return i + 1, true
-			}
+			deepest = max(deepest, open)
+		}
+		if deepest > maxDepth {
+			return i + 1, fmt.Sprintf("it is nested more than %d deep", maxDepth), "close the brackets"
 		}
 	}
-	return 0, false
+	return 0, "", ""
 }

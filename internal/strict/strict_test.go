@@ -56,9 +56,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"number for a name", "primaryKey: 1\n", "primaryKey is 1, not a list"},
 		{"text for a share", "shares: {a: half}\n", `x.yaml:1:13: shares.a is the text "half", not a number`},
 		{"internal key", "Internal: 1\n", "unknown key"},
-		{"brackets without end", strings.Repeat("[", 100000), "x.yaml:1: it is nested more than 500 deep: close the brackets"},
-		{"dashes without end", strings.Repeat("- ", 100000), "nested more than 500 deep"},
-		{"too large", "name: " + strings.Repeat("a", 1<<20), "more than 1 MiB is not read"},
+		{"brackets without end", strings.Repeat("[", 1000), "x.yaml:1: it is nested more than 500 deep: close the brackets"},
+		{"dashes without end", strings.Repeat("- ", 1000), "nested more than 500 deep"},
+		{"long line", "\nname: " + strings.Repeat("a", 1<<15), "x.yaml:2: the line has 32774 bytes: break it"},
+		{"too large", strings.Repeat("name: a\n", 1<<15+1), "x.yaml: it has 262152 bytes: more than 256 KiB is not read"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := Decode("x.yaml", []byte(tc.content), &sample{})

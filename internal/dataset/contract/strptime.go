@@ -205,6 +205,6 @@ func (m *moment) value() (value, bool) {
 		m.month, m.day = 1, m.dayOfYear
 	}
 	at := time.Date(m.year, time.Month(m.month), m.day, m.hour, m.minute, m.second, m.nano, time.FixedZone("", m.shift))
-	ok := at.Year() == m.year && (m.dayOfYear > 0 || at.Day() == m.day)
+	ok := m.dayOfYear > 0 || at.Day() == m.day // day 366 of a year of 365 is the next year's first, as in Python
 	return value{moment: at}, ok && m.second < 60
 }
