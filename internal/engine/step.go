@@ -18,7 +18,8 @@ type Need string
 
 // Needs that the provisioner knows.
 const (
-	NeedPostgres Need = "postgres" // an empty database of its own, as DATABASE_URL
+	NeedPostgres Need = "postgres" // an empty database of its own, as DATABASE_URL; "postgres:<label>" is shared
+	NeedMLflow   Need = "mlflow"   // the run's MLflow server, as MLFLOW_TRACKING_URI
 	NeedPython   Need = "python"   // the project's environment; its programs come first on PATH
 	NeedGitleaks Need = "gitleaks" // the secret scanner
 )

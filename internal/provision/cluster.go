@@ -21,8 +21,8 @@ import (
 const (
 	// clusterPrefix begins the names of clusters' directories: meter-postgres-<pid>-<start time>-<random>.
 	clusterPrefix = "meter-postgres-"
-	// clusterLock is held by the process that the cluster belongs to.
-	clusterLock = "owner.lock"
+	// ownerLock is held by the process that a server belongs to.
+	ownerLock = "owner.lock"
 
 	clusterUser  = "meter"
 	startTimeout = 60 * time.Second // 0.2 s is usual
@@ -96,7 +96,7 @@ func (p *Provisioner) makeClusterDir() (*cluster, error) {
 		}
 		pid := os.Getpid()
 		started, _ := processStart(pid)
-		dir, err := os.MkdirTemp(parent, clusterDirName(pid, started)+"*")
+		dir, err := os.MkdirTemp(parent, ownedDirName(clusterPrefix, pid, started)+"*")
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -110,9 +110,9 @@ func (p *Provisioner) makeClusterDir() (*cluster, error) {
 	return nil, fmt.Errorf("make directory of database server: %w: set TMPDIR to a directory that other users can enter", errors.Join(errs...))
 }
 
-// clusterDirName begins the name of a directory with its owner.
-func clusterDirName(pid int, started uint64) string {
-	return fmt.Sprintf("%s%d-%d-", clusterPrefix, pid, started)
+// ownedDirName begins the name of a server's directory with its owner.
+func ownedDirName(prefix string, pid int, started uint64) string {
+	return fmt.Sprintf("%s%d-%d-", prefix, pid, started)
 }
 
 // tempDirs are the places for clusters, and where they are looked for by the sweep.
@@ -130,7 +130,7 @@ func (p *Provisioner) tempDirs() []string {
 }
 
 func (c *cluster) prepare() error {
-	lock, err := openLock(filepath.Join(c.dir, clusterLock))
+	lock, err := openLock(filepath.Join(c.dir, ownerLock))
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package provision
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,7 +27,7 @@ func (c *cluster) close(ctx context.Context) error {
 		cancel()
 	}
 	c.end(ctx)
-	err := removeCluster(c.dir)
+	err := removeServer(c.dir)
 	_ = c.lock.close() // after the directory is gone, so that no other run sweeps it meanwhile
 	return err
 }
@@ -76,18 +75,6 @@ func endServer(ctx context.Context, pid int, gone func() bool) {
 			}
 		}
 	}
-}
-
-// removeCluster removes a cluster's directory. A process that is just ending may still write into it.
-func removeCluster(dir string) error {
-	var err error
-	for range 10 {
-		if err = os.RemoveAll(dir); err == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return fmt.Errorf("remove data of database server: %w", err)
 }
 
 // postmaster returns the living server process of a data directory. The file that names it may be old, and its number

@@ -45,9 +45,13 @@ func hold(what string) string {
 	if err != nil {
 		return err.Error()
 	}
+	takeEnvironment(p)
 	provision, err := p.Provide(context.Background(), engine.Need(what), nil)
 	if err != nil {
 		return strings.ReplaceAll(err.Error(), "\n", " ")
+	}
+	if len(p.mlflows) > 0 {
+		return p.mlflows[0].dir
 	}
 	if len(p.clusters) > 0 {
 		return p.clusters[0].dir

@@ -43,6 +43,22 @@ func (p *Provisioner) providePostgres(ctx context.Context, say func(string)) (en
 	}, nil
 }
 
+// provideLabelled hands out the one database of a label: what one step stores, a later one finds. Close drops it.
+func (p *Provisioner) provideLabelled(ctx context.Context, label string, say func(string)) (engine.Provision, error) {
+	p.mu.Lock()
+	made, ok := p.labelled[label]
+	if !ok {
+		made = newShared[engine.Provision]()
+		p.labelled[label] = made
+	}
+	p.mu.Unlock()
+	return made.get(ctx, func(ctx context.Context) (engine.Provision, error) {
+		provision, err := p.providePostgres(ctx, say)
+		provision.Release = nil
+		return provision, err
+	})
+}
+
 // openServer takes the first server that serves, and says of each that does not, why.
 func (p *Provisioner) openServer(ctx context.Context, say func(string)) (*server, error) {
 	var passed []string

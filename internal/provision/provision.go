@@ -1,5 +1,5 @@
 // Package provision makes ready what steps need: a Python environment with the project's tools, an empty PostgreSQL
-// database, the secret scanner.
+// database, an MLflow server, the secret scanner.
 //
 // It implements engine.Provider. The engine asks for a need by name when a step is about to run, and gives it back
 // afterwards; what can be shared by the steps of a run is made once and kept until Close. Nothing is made that is
@@ -47,6 +47,7 @@ type Provisioner struct {
 
 	uv       *shared[uvTool]
 	server   *shared[*server]
+	mlflow   *shared[*mlflow]
 	gitleaks *shared[builtTool]
 
 	life     context.Context // ends with Close: what is being made then is broken off
@@ -59,6 +60,8 @@ type Provisioner struct {
 	held     []*fileLock // of environments in use
 	admins   []*admin    // sessions on a server of DATABASE_URL
 	clusters []*cluster
+	mlflows  []*mlflow
+	labelled map[string]*shared[engine.Provision] // databases that steps share
 }
 
 // errClosed is for whom asks after Close.
@@ -80,8 +83,8 @@ func New(opts Options) (*Provisioner, error) {
 		project: opts.Project, runner: opts.Runner, env: newEnviron(opts.Env),
 		now: opts.Now, random: opts.Rand, golang: opts.GoVersion, root: root,
 		uv: newShared[uvTool](), server: newShared[*server](), gitleaks: newShared[builtTool](),
-		pythons: map[string]*shared[pythonEnv]{},
-		places:  programPatterns(runtime.GOOS, opts.Project.Postgres.Version),
+		mlflow: newShared[*mlflow](), pythons: map[string]*shared[pythonEnv]{}, labelled: map[string]*shared[engine.Provision]{},
+		places: programPatterns(runtime.GOOS, opts.Project.Postgres.Version),
 	}
 	p.life, p.end = context.WithCancelCause(context.Background())
 	if p.now == nil {
@@ -96,8 +99,8 @@ func New(opts Options) (*Provisioner, error) {
 	return p, nil
 }
 
-// Provide makes one need available. The needs are "python", "python:<name>" for an environment apart, "postgres" and
-// "gitleaks".
+// Provide makes one need available. The needs are "python", "python:<name>" for an environment apart, "postgres" for a
+// database of the step's own, "postgres:<label>" for one that all steps with this label share, "mlflow" and "gitleaks".
 func (p *Provisioner) Provide(ctx context.Context, need engine.Need, say func(string)) (engine.Provision, error) {
 	ctx, done, err := p.enter(ctx)
 	if err != nil {
@@ -111,6 +114,10 @@ func (p *Provisioner) Provide(ctx context.Context, need engine.Need, say func(st
 	switch {
 	case need == engine.NeedPostgres:
 		return p.providePostgres(ctx, say)
+	case name == string(engine.NeedPostgres) && apart != "":
+		return p.provideLabelled(ctx, apart, say)
+	case need == engine.NeedMLflow:
+		return p.provideMLflow(ctx, say)
 	case need == engine.NeedGitleaks:
 		return p.provideGitleaks(ctx, say)
 	case name == string(engine.NeedPython):
@@ -141,7 +148,7 @@ func (p *Provisioner) enter(ctx context.Context) (context.Context, func(), error
 	}, nil
 }
 
-// Close ends the database server of this run, drops what is left on another's, and lets the environments go. It takes
+// Close ends the servers of this run, drops what is left on another's, and lets the environments go. It takes
 // 5 seconds at the most, and does its work on a cancelled context too, since it is what follows a cancellation.
 func (p *Provisioner) Close(ctx context.Context) error {
 	p.mu.Lock()
@@ -159,10 +166,13 @@ func (p *Provisioner) Close(ctx context.Context) error {
 	}
 
 	p.mu.Lock()
-	admins, clusters, held := p.admins, p.clusters, p.held
-	p.admins, p.clusters, p.held = nil, nil, nil
+	admins, clusters, mlflows, held := p.admins, p.clusters, p.mlflows, p.held
+	p.admins, p.clusters, p.mlflows, p.held = nil, nil, nil, nil
 	p.mu.Unlock()
-	errs := make([]error, 0, len(admins)+len(clusters)+len(held))
+	errs := make([]error, 0, len(admins)+len(clusters)+len(mlflows)+len(held))
+	for _, m := range mlflows {
+		errs = append(errs, m.close())
+	}
 	for _, a := range admins {
 		errs = append(errs, a.dropAll(ctx))
 	}

@@ -48,13 +48,13 @@ func TestKilledRunsServerIsSwept(t *testing.T) {
 func TestSweepLeavesAloneWhatIsNotDeadForSure(t *testing.T) {
 	parent := t.TempDir()
 	self, _ := processStart(os.Getpid())
-	started := func(n uint64) string { return filepath.Join(parent, clusterDirName(os.Getpid(), n)+"abc") }
+	started := func(n uint64) string { return filepath.Join(parent, ownedDirName(clusterPrefix, os.Getpid(), n)+"abc") }
 	mkdir := func(path string, withLock bool) string {
 		if err := os.Mkdir(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
 		if withLock {
-			if err := os.WriteFile(filepath.Join(path, clusterLock), nil, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(path, ownerLock), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -63,7 +63,7 @@ func TestSweepLeavesAloneWhatIsNotDeadForSure(t *testing.T) {
 	living := mkdir(started(self), true)
 	reused := mkdir(started(self+1), true) // our number, but another process's
 	elsewhere := mkdir(started(self+2), true)
-	lock, err := openLock(filepath.Join(elsewhere, clusterLock)) // an owner in another container: only its lock is seen
+	lock, err := openLock(filepath.Join(elsewhere, ownerLock)) // an owner in another container: only its lock is seen
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestSweepLeavesAloneWhatIsNotDeadForSure(t *testing.T) {
 	}
 	defer func() { _ = lock.close() }()
 	foreign := mkdir(filepath.Join(parent, clusterPrefix+"of-mine"), false)
-	link := filepath.Join(parent, clusterDirName(1<<22+1, 1)+"link")
+	link := filepath.Join(parent, ownedDirName(clusterPrefix, 1<<22+1, 1)+"link")
 	if err := os.Symlink(t.TempDir(), link); err != nil {
 		t.Fatal(err)
 	}
