@@ -27,7 +27,7 @@ func FuzzPytest(f *testing.F) {
 		if j.Judged <= 0 {
 			t.Errorf("judged %d without an error", j.Judged)
 		}
-		if code != exitPassed && len(j.Findings) == 0 || code != exitPassed && code != exitFailed {
+		if code != python.PytestPassed && len(j.Findings) == 0 || code != python.PytestPassed && code != python.PytestFailed {
 			t.Errorf("exit code %d is green", code)
 		}
 		for _, m := range j.Metrics {

@@ -1,18 +1,14 @@
 package unit
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
-	"github.com/meter-ml/meter-pipeline/internal/plain"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 )
 
@@ -83,36 +79,23 @@ func progress(line string) (done, total int, ok bool) {
 	return min(done, 100), 100, err == nil
 }
 
-// Exit codes of pytest (https://docs.pytest.org/en/stable/reference/exit-codes.html).
-const (
-	exitPassed    = 0
-	exitFailed    = 1
-	exitInterrupt = 2 // also: a test file could not be imported
-	exitInternal  = 3
-	exitUsage     = 4
-	exitNoTests   = 5
-)
-
 // parse judges the tests and the coverage, from the reports of this very run.
 func (s suite) parse(out engine.Output) (engine.Judgement, error) {
 	if err := errors.Join(s.tests.Problem, s.source.Problem); err != nil {
 		return engine.Judgement{}, err
 	}
-	tests, err := ran(out)
+	tests, err := python.Ran(out, junitReport)
 	if err != nil {
 		return engine.Judgement{}, err
 	}
-	if m := ended.FindSubmatch(out.Stdout); m != nil {
-		return engine.Judgement{}, fmt.Errorf("pytest was ended before all tests had run: %s", python.Shorten(string(m[1]), 200))
-	}
 	j := python.JudgeTests(tests, s.project.Unit.Slowest)
 	if j.Judged == 0 {
-		return j, whyNone(tests)
+		return j, python.WhyNone(tests)
 	}
-	if out.ExitCode == exitPassed && len(j.Findings) > 0 {
+	if out.ExitCode == python.PytestPassed && len(j.Findings) > 0 {
 		return engine.Judgement{}, python.ErrDisagrees
 	}
-	if out.ExitCode == exitFailed && len(j.Findings) == 0 {
+	if out.ExitCode == python.PytestFailed && len(j.Findings) == 0 {
 		if j.Findings, err = otherFailure(out); err != nil {
 			return engine.Judgement{}, err
 		}
@@ -124,104 +107,10 @@ func (s suite) parse(out engine.Output) (engine.Judgement, error) {
 	s.unmeasured(measured, out.Root, &j)
 	j.Metrics = append(j.Metrics, measured.metrics(s.project.Unit.Coverage.Minimum)...)
 	j.Tables = append(j.Tables, measured.leastCovered(s.project.Unit.LeastCover, out.Root)...)
-	if n := deselected(out.Stdout); n > 0 {
+	if n := python.Deselected(out.Stdout); n > 0 {
 		j.Warnings = append(j.Warnings, fmt.Sprintf("the project's own settings of pytest left out %s", python.Count(n, "test")))
 	}
 	return j, nil
-}
-
-// ended is what pytest says if a test or a plug-in ends it; the exit code is then what they choose.
-var ended = regexp.MustCompile(`(?m)^!+ _pytest\.outcomes\.Exit: (.*?) !+$`)
-
-// ran returns the tests of a run that came to its end.
-func ran(out engine.Output) ([]python.Test, error) {
-	report, reportErr := out.Report(junitReport)
-	tests, readErr := python.Tests(report)
-	switch out.ExitCode {
-	case exitPassed, exitFailed:
-		if reportErr != nil {
-			return nil, python.Failure("pytest", out)
-		}
-		return tests, cmp.Or(readErr, uncollected(tests, out.Root))
-	case exitNoTests:
-		text := "no test was run"
-		if n := deselected(out.Stdout); n > 0 {
-			text += fmt.Sprintf(", the project's own settings of pytest left out all %d", n)
-		}
-		return nil, errors.New(text + ": pytest takes test_* in files test_*.py for tests, where its settings name no others")
-	case exitInterrupt:
-		return nil, cmp.Or(uncollected(tests, out.Root), fmt.Errorf("pytest was interrupted: %s", lastSaid(out, "!!!")))
-	case exitInternal:
-		return nil, fmt.Errorf("pytest itself failed: %s", lastSaid(out, "INTERNALERROR>"))
-	case exitUsage:
-		return nil, fmt.Errorf("pytest can't run as it is asked to, or lacks a plug-in (pytest-cov, pytest-xdist, pytest-timeout): %s",
-			lastSaid(out, "ERROR:", "error:", "E  "))
-	default:
-		return nil, python.Failure("pytest", out)
-	}
-}
-
-// uncollected is the error for test files that could not be imported: their tests did not run.
-func uncollected(tests []python.Test, root string) error {
-	var all []string
-	for _, t := range tests {
-		if t.Outcome != python.Broken || t.Message != "collection failure" {
-			continue
-		}
-		lines := strings.Split(strings.TrimSpace(t.Detail), "\n")
-		last := lines[len(lines)-1]
-		for _, line := range slices.Backward(lines) {
-			if said, ok := strings.CutPrefix(line, "E "); ok {
-				last = said
-				break
-			}
-		}
-		all = append(all, fmt.Sprintf("%s (%s)", cmp.Or(t.Path, t.ID), python.Shorten(strings.ReplaceAll(last, root+"/", ""), 200)))
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return fmt.Errorf("pytest could not collect every test: %s: correct this first, since what is in there did not run", python.List(all, 3))
-}
-
-// whyNone says why nothing ran although pytest ended well.
-func whyNone(tests []python.Test) error {
-	if len(tests) == 0 {
-		return errors.New("no test was run: pytest ended well, but its report has no test in it")
-	}
-	return fmt.Errorf("no test was run: all %d were skipped, the first because: %s", len(tests), python.Shorten(tests[0].Message, 200))
-}
-
-var deselections = regexp.MustCompile(`(?m)^(?:=.*\b)?(?:\d+ [a-z]+, )*(\d+) deselected\b`)
-
-// deselected is how many tests pytest's last line says that it left out.
-func deselected(stdout []byte) int {
-	m := deselections.FindSubmatch(stdout)
-	if m == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// lastSaid returns the last line that has one of the marks, without it, or else the last line of all.
-func lastSaid(out engine.Output, marks ...string) string {
-	for _, text := range [][]byte{out.Stderr, out.Stdout} {
-		lines := strings.Split(plain.Text(string(text)), "\n")
-		for _, line := range slices.Backward(lines) {
-			for _, mark := range marks {
-				if _, rest, ok := strings.Cut(line, mark); ok {
-					if rest = strings.Trim(rest, "! "); rest != "" {
-						return python.Shorten(strings.ReplaceAll(rest, out.Root+"/", ""), 300)
-					}
-				}
-			}
-		}
-	}
-	return python.LastLine(out.Stderr, out.Stdout)
 }
 
 // ownFloor is what pytest-cov says of the floor in the project's own settings.
