@@ -12,13 +12,12 @@ const few = 1024
 
 // numbers accumulates a column of numbers: first in a table of its values, from their 1,025th on in a histogram.
 type numbers struct {
-	few   table
-	many  *[pages]*page    // nil while the table holds all
-	far   map[int]*distant // octaves outside of what many counts finely
-	zeros uint64
-	low   float64
-	high  float64
-	seen  *sketch
+	few  table
+	many *[pages]*page    // nil while the table holds all
+	far  map[int]*distant // octaves outside of what many counts finely
+	low  float64
+	high float64
+	seen *sketch
 }
 
 // distant is an octave that is one bucket.
@@ -28,22 +27,32 @@ type distant struct {
 }
 
 func (c *numbers) add(values []float64) (missing, infinite int64) {
+	if c.many != nil {
+		return c.addMany(values)
+	}
+	entries, shift := c.few.entries, c.few.shift
 	for i, v := range values {
 		if v-v != 0 { //nolint:staticcheck // false for finite numbers only
-			if v != v { //nolint:gocritic,staticcheck // as fast as it gets
+			if math.IsNaN(v) {
 				missing++
 			} else {
 				infinite++
 			}
 			continue
 		}
-		if c.many != nil {
-			m, f := c.addMany(values[i:])
+		b := math.Float64bits(v + 0) // -0 + 0 is 0
+		if len(entries) > 0 {
+			if e := &entries[scatter(b)>>(shift&63)&uint64(len(entries)-1)]; e.bits == b {
+				e.n++
+				continue
+			}
+		}
+		if c.few.add(b, 1); c.few.used > few {
+			c.spill()
+			m, f := c.addMany(values[i+1:])
 			return missing + m, infinite + f
 		}
-		if c.few.add(v+0, 1); c.few.used > few { // -0 + 0 is 0
-			c.spill()
-		}
+		entries, shift = c.few.entries, c.few.shift
 	}
 	return missing, infinite
 }
@@ -53,15 +62,15 @@ func (c *numbers) addMany(values []float64) (missing, infinite int64) {
 	low, high, seen, many := c.low, c.high, c.seen, c.many
 	for _, v := range values {
 		if v-v != 0 { //nolint:staticcheck // false for finite numbers only
-			if v != v { //nolint:gocritic,staticcheck // as fast as it gets
+			if math.IsNaN(v) {
 				missing++
 			} else {
 				infinite++
 			}
 			continue
 		}
-		v += 0
-		if v < low {
+		v += 0       // -0 + 0 is 0
+		if v < low { // min would look for NaN again
 			low = v
 		}
 		if v > high {
@@ -69,7 +78,7 @@ func (c *numbers) addMany(values []float64) (missing, infinite int64) {
 		}
 		seen.add(mix(math.Float64bits(v)))
 		at := place(v)
-		if p := many[at>>pageShift]; p != nil && v != 0 {
+		if p := many[at>>pageShift]; p != nil {
 			p.add(at)
 			p.buckets[at>>steps&bucketMask]++
 			continue
@@ -80,15 +89,11 @@ func (c *numbers) addMany(values []float64) (missing, infinite int64) {
 	return missing, infinite
 }
 
-// addSlowly adds a value n times to the histogram; it may be zero, far, or the first on its page.
+// addSlowly adds a value n times to the histogram; it may be far, or the first on its page.
 func (c *numbers) addSlowly(v float64, n uint64) {
-	if v == 0 {
-		c.zeros += n
-		return
-	}
 	at := place(v)
 	index := int(at >> pageShift) //nolint:gosec // twelve bits
-	if e := index % (pages / 2); e < smallest || e >= largest {
+	if e := index % (pages / 2); index != zeroPage && (e < smallest || e >= largest) {
 		if c.far[index] == nil {
 			c.far[index] = &distant{}
 		}
@@ -135,7 +140,7 @@ func (c *numbers) merge(other *numbers) {
 			c.addCounted(v, e.n)
 			continue
 		}
-		if c.few.add(v, e.n); c.few.used > few {
+		if c.few.add(e.bits, e.n); c.few.used > few {
 			c.spill()
 		}
 	}
@@ -143,7 +148,6 @@ func (c *numbers) merge(other *numbers) {
 		return
 	}
 	c.low, c.high = min(c.low, other.low), max(c.high, other.high)
-	c.zeros += other.zeros
 	c.seen.merge(other.seen)
 	for index, p := range other.many {
 		if p == nil {
@@ -192,7 +196,7 @@ func (c *numbers) moments(n int64) (mean, deviation float64) {
 	}
 	if c.many != nil {
 		for index, p := range c.many {
-			if p != nil {
+			if p != nil && index != zeroPage {
 				octaves[index] = &p.octave
 			}
 		}
@@ -232,11 +236,12 @@ func (c *numbers) distribution() distribution {
 // buckets lists those that are not empty.
 func (c *numbers) buckets() []part {
 	var parts []part
-	if c.zeros > 0 {
-		parts = append(parts, part{-math.SmallestNonzeroFloat64, 0, int64(c.zeros)}) //nolint:gosec // fewer rows than 2⁶³
-	}
 	for index, p := range c.many {
 		if p == nil {
+			continue
+		}
+		if index == zeroPage {
+			parts = append(parts, part{-math.SmallestNonzeroFloat64, 0, int64(p.buckets[bucketMask])}) //nolint:gosec // fewer rows than 2⁶³
 			continue
 		}
 		for i, n := range p.buckets {

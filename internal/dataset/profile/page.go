@@ -18,6 +18,8 @@ const (
 	// of hostile numbers can take to about 2 MiB.
 	smallest = 1023 - 64
 	largest  = 1023 + 64
+	// Zero has no octave. Its place is that of a NaN, which never comes here: so there is no need to ask for it.
+	zeroPage = pages - 1
 )
 
 // octave sums what lies in it exactly, as integers of the unit of its smallest value's last bit. Adding integers is
@@ -43,11 +45,11 @@ func (o *octave) add(place uint64) {
 	significand := (place&(1<<pageShift-1) | 1<<pageShift) + 1 - place>>63
 	var carry uint64
 	o.sum[0], carry = bits.Add64(o.sum[0], significand, 0)
-	o.sum[1] += carry
+	o.sum[1], _ = bits.Add64(o.sum[1], 0, carry)
 	high, low := bits.Mul64(significand, significand)
 	o.square[0], carry = bits.Add64(o.square[0], low, 0)
 	o.square[1], carry = bits.Add64(o.square[1], high, carry)
-	o.square[2] += carry
+	o.square[2], _ = bits.Add64(o.square[2], 0, carry)
 }
 
 // addTimes is n times add.

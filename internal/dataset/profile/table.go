@@ -1,31 +1,32 @@
 package profile
 
 import (
-	"math"
 	"math/bits"
+	"slices"
 )
 
 // A table counts distinct numbers, with open addressing.
 type table struct {
-	entries []entry // a power of two, at most half of them used
+	entries []entry // a power of two, at most a quarter of them used: then most values are found at once
 	used    int
 	shift   int // of a hash, to an index
 }
 
 type entry struct {
-	bits uint64
+	bits uint64 // free: those of no finite number
 	n    uint64 // 0: free
 }
 
+const free = ^uint64(0)
+
 // add is also for tables that are empty yet.
-func (t *table) add(v float64, n uint64) {
-	if 2*t.used >= len(t.entries) {
+func (t *table) add(b, n uint64) {
+	if 4*t.used >= len(t.entries) {
 		t.grow()
 	}
-	b := math.Float64bits(v)
 	for i := scatter(b) >> t.shift; ; i++ {
 		e := &t.entries[i&uint64(len(t.entries)-1)] //nolint:gosec // not negative: the table is not empty
-		if e.bits == b && e.n > 0 {
+		if e.bits == b {
 			e.n += n
 			return
 		}
@@ -39,11 +40,11 @@ func (t *table) add(v float64, n uint64) {
 
 func (t *table) grow() {
 	old := t.entries
-	t.entries, t.used = make([]entry, max(64, 2*len(old))), 0
+	t.entries, t.used = slices.Repeat([]entry{{bits: free}}, max(64, 2*len(old))), 0
 	t.shift = 64 - bits.Len(uint(len(t.entries)-1)) //nolint:gosec // not negative
 	for _, e := range old {
 		if e.n > 0 {
-			t.add(math.Float64frombits(e.bits), e.n)
+			t.add(e.bits, e.n)
 		}
 	}
 }

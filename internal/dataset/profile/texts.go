@@ -16,11 +16,10 @@ const (
 // texts accumulates a column of texts: a table of the values, and when it gets too large, estimates only. Whether it
 // does depends on all distinct values together, not on where the rows were split.
 type texts struct {
-	entries  []textEntry // a power of two, at most half of them used; nil once it got too large
+	entries  []textEntry // a power of two, at most a quarter of them used; nil once it got too large
 	used     int
 	shift    int
 	bytes    int
-	last     int     // index of the entry that the last value was, as long as entries is not empty
 	seen     *sketch // nil while the table holds all
 	shortest int
 	longest  int
@@ -30,39 +29,39 @@ type texts struct {
 type textEntry struct {
 	text string
 	hash uint64
-	n    uint64 // 0: free
+	n    uint64 // 0: free; so is then the hash, which no empty text has
 }
 
 func (c *texts) add(b []byte) {
-	if c.seen == nil {
-		if len(c.entries) > 0 && c.entries[c.last].text == string(b) && c.entries[c.last].n > 0 {
-			c.entries[c.last].n++
-			return
-		}
-		c.count(b, hashText(b), 1)
+	hash := hashText(b)
+	if c.seen != nil {
+		c.estimate(utf8.RuneCount(b), hash, 1)
 		return
 	}
-	c.estimate(utf8.RuneCount(b), hashText(b), 1)
+	if len(c.entries) > 0 {
+		if e := &c.entries[hash>>(c.shift&63)&uint64(len(c.entries)-1)]; e.hash == hash && e.text == string(b) {
+			e.n++
+			return
+		}
+	}
+	c.count(b, hash, 1)
 }
 
 // count adds a value to the table n times.
 func (c *texts) count(b []byte, hash, n uint64) {
-	if 2*c.used >= len(c.entries) {
+	if 4*c.used >= len(c.entries) {
 		c.grow()
 	}
 	for i := hash >> c.shift; ; i++ {
-		at := int(i & uint64(len(c.entries)-1)) //nolint:gosec // an index
-		e := &c.entries[at]
+		e := &c.entries[i&uint64(len(c.entries)-1)] //nolint:gosec // not negative
 		if e.hash == hash && e.n > 0 && e.text == string(b) {
 			e.n += n
-			c.last = at
 			return
 		}
 		if e.n == 0 {
 			*e = textEntry{string(b), hash, n}
 			c.used++
 			c.bytes += len(b)
-			c.last = at
 			break
 		}
 	}
@@ -73,7 +72,7 @@ func (c *texts) count(b []byte, hash, n uint64) {
 
 func (c *texts) grow() {
 	old := c.entries
-	c.entries = make([]textEntry, max(16, 2*len(old)))
+	c.entries = slices.Repeat([]textEntry{{hash: free}}, max(64, 2*len(old)))
 	c.shift = 64 - bits.Len(uint(len(c.entries)-1)) //nolint:gosec // not negative
 	for _, e := range old {
 		if e.n == 0 {
@@ -85,11 +84,10 @@ func (c *texts) grow() {
 		}
 		c.entries[i&uint64(len(c.entries)-1)] = e //nolint:gosec // not negative
 	}
-	c.last = 0
 }
 
 func (c *texts) estimate(length int, hash, n uint64) {
-	c.seen.add(hash)
+	c.seen.add(mix(hash))
 	c.shortest, c.longest = min(c.shortest, length), max(c.longest, length)
 	c.length += uint64(length) * n //nolint:gosec // not negative
 }
@@ -101,7 +99,7 @@ func (c *texts) spill() {
 			c.estimate(utf8.RuneCountInString(e.text), e.hash, e.n)
 		}
 	}
-	c.entries, c.used, c.bytes, c.last = nil, 0, 0, 0
+	c.entries, c.used, c.bytes = nil, 0, 0
 }
 
 func (c *texts) merge(other *texts) {
