@@ -9,6 +9,9 @@
 //     them that is farthest off the line is left out too, since a leak with some broken rows is a leak;
 //   - of the ranks (Spearman's, squared), which is 1 for each monotone function, such as a logarithm.
 //
+// A column of two values is no part of a pair: times a flag, or by it, a feature is itself where the flag is set. Neither
+// is a divisor that is zero in half of its rows or more.
+//
 // It is measured on a sample. Sums and differences of two features, and products of three, are not looked at.
 package leak
 
@@ -172,16 +175,51 @@ func (f *finder) enough() int { return max(least, len(f.target)/10) }
 
 func finite(v float64) bool { return v-v == 0 } //nolint:staticcheck // false for NaN and infinite values
 
+// manifold reports whether a column has more than two values.
+func manifold(column []float64) bool {
+	var seen []float64
+	return slices.ContainsFunc(column, func(v float64) bool {
+		if finite(v) && !slices.Contains(seen, v) {
+			seen = append(seen, v)
+		}
+		return len(seen) > 2
+	})
+}
+
+// divides reports whether most values of a column are not zero.
+func divides(column []float64) bool {
+	zeros, others := 0, 0
+	for _, v := range column {
+		switch {
+		case v == 0:
+			zeros++
+		case finite(v):
+			others++
+		}
+	}
+	return others > zeros
+}
+
 // pairs looks at the product and at both ratios of each two features. If both ratios leak, of which each is a monotone
 // function of the other, the better one is told.
 func (f *finder) pairs(features []int) {
+	features = slices.DeleteFunc(features, func(i int) bool { return !manifold(f.columns[i]) })
+	divisor := make([]bool, len(f.columns))
+	for _, i := range features {
+		divisor[i] = divides(f.columns[i])
+	}
 	for k, i := range features {
 		for _, j := range features[k+1:] {
 			a, b := f.columns[i], f.columns[j]
 			nameA, nameB := f.names[i], f.names[j]
 			f.note(f.look2(nameA, "*", nameB, []int{i, j}, func(row int) float64 { return a[row] * b[row] }))
-			one := f.look2(nameA, "/", nameB, []int{i, j}, func(row int) float64 { return a[row] / b[row] })
-			other := f.look2(nameB, "/", nameA, []int{j, i}, func(row int) float64 { return b[row] / a[row] })
+			var one, other Leak
+			if divisor[j] {
+				one = f.look2(nameA, "/", nameB, []int{i, j}, func(row int) float64 { return a[row] / b[row] })
+			}
+			if divisor[i] {
+				other = f.look2(nameB, "/", nameA, []int{j, i}, func(row int) float64 { return b[row] / a[row] })
+			}
 			switch {
 			case f.leaks(one) && f.leaks(other) && one.Monotone && !other.Monotone:
 				f.note(other)

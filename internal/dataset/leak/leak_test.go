@@ -103,6 +103,18 @@ func TestFind(t *testing.T) {
 			return []float64{r.Float64(), noise(r)}
 		}, nil, false},
 		{"nothing but missing values", one(func(*rand.Rand, int, float64) float64 { return math.NaN() }), nil, false},
+		{"a lag that is exact where a flag is set", func(_ *rand.Rand, i int, target []float64) []float64 {
+			if i%4 == 0 {
+				return []float64{target[i], 1}
+			}
+			return []float64{target[max(0, i-1)], 0}
+		}, nil, false},
+		{"a ratio by what is mostly zero", func(_ *rand.Rand, i int, target []float64) []float64 {
+			if i%4 == 0 {
+				return []float64{target[i] * float64(1+i%3), float64(1 + i%3)}
+			}
+			return []float64{target[max(0, i-1)], 0}
+		}, nil, false},
 		{"a ratio by zero", func(r *rand.Rand, i int, target []float64) []float64 {
 			return []float64{target[i] + noise(r), 0 * float64(i)}
 		}, nil, false},
