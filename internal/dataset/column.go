@@ -114,6 +114,7 @@ func (w *worker) judgeOdd(c *column, v *vectors) {
 				w.judgeMissing(c, v, i)
 			}
 		case wrong:
+			t.wrong++
 			if w.part.findings.count(RuleType, c.field.Name) {
 				w.add(c, v, i, RuleType, "is no "+typeName(c.field), "correct the value, or the type in the contract")
 			}

@@ -94,10 +94,9 @@ func (f *file) judge(ctx context.Context, s *stream) error {
 		f.plan.judgeHeader(s.header, f.findings)
 	}
 	f.plan.openKeys(f.options.Scratch, f.options.Memory)
-	if err := f.openForeign(ctx); err != nil {
+	if err := errors.Join(f.openForeign(ctx), f.openSeries(), f.openLeak()); err != nil {
 		return errors.Join(err, s.close())
 	}
-	f.openSeries()
 	for range f.options.Workers {
 		f.workers = append(f.workers, newWorker(f.plan, f.options))
 	}
@@ -130,6 +129,7 @@ func (f *file) merge(p *part) error {
 func (f *file) judgeWhole(ctx context.Context) error {
 	f.judgeRows()
 	f.judgeColumns()
+	f.judgeRules()
 	if err := f.judgeKeys(ctx); err != nil {
 		return err
 	}
@@ -142,6 +142,8 @@ func (f *file) judgeWhole(ctx context.Context) error {
 	f.judgeLeak()
 	return f.locate(ctx)
 }
+
+func (f *file) note(text string) { f.result.Notes = append(f.result.Notes, text) }
 
 func (f *file) measure(m Measure) { f.result.Measures = append(f.result.Measures, m) }
 

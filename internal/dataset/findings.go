@@ -62,11 +62,18 @@ func (f *findings) merge(other *findings, rows, lines int64) {
 	}
 }
 
-// result puts both in an order that depends on nothing but themselves.
+// result puts both in an order that depends on nothing but themselves. A rule that is judged both row by row and in the
+// end has kept too many.
 func (f *findings) result() ([]Finding, []Count) {
 	slices.SortStableFunc(f.list, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Rule, b.Rule),
 			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
+	clear(f.kept)
+	f.list = slices.DeleteFunc(f.list, func(found Finding) bool {
+		a := about{found.Rule, found.Column}
+		f.kept[a]++
+		return f.kept[a] > f.keep
 	})
 	counts := make([]Count, 0, len(f.counts))
 	for a, n := range f.counts {

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -43,16 +44,16 @@ func (p *plan) openKeys(scratch string, memory int64) {
 }
 
 func (p *plan) closeKeys() error {
-	var first error
+	var all []error
 	for _, k := range p.keys {
-		if k.sorter == nil {
-			continue
-		}
-		if err := k.sorter.Close(); first == nil {
-			first = err
+		if k.sorter != nil {
+			all = append(all, k.sorter.Close())
 		}
 	}
-	return first
+	if p.series != nil {
+		all = append(all, p.series.sorter.Close())
+	}
+	return errors.Join(all...)
 }
 
 // primary is the primary key, or nil.
@@ -90,24 +91,33 @@ func (w *worker) hashColumn(c *column, v *vectors) {
 		for i := 0; v.odd > 0 && i < w.rows; i++ {
 			if v.state[i] != present {
 				h.valid[i] = false
-				if v.state[i] == missing {
-					w.judgeMissingKey(spec, c, i)
-				}
 			}
 		}
 	}
 }
 
 // judgeMissingKey tells of a primary key without a value, unless the field is required and it was told as that.
-func (w *worker) judgeMissingKey(k *keySpec, c *column, i int) {
-	if k.rule != RulePrimaryKey || c.field.Required || w.isBlankRow(i) || !w.part.findings.count(k.rule, k.name) {
+func (w *worker) judgeMissingKey(k *keySpec, i int) {
+	if w.isBlankRow(i) {
 		return
 	}
-	found := w.found(k.rule, i)
-	found.Column, found.Field = k.name, c.index+1
-	found.Message = c.field.Name + " has no value, and it is part of the primary key"
-	found.Help = "fill the value in, or remove the row"
-	w.part.findings.add(found)
+	for _, c := range k.columns {
+		if c.field.Required || !w.isMissing(c, i) {
+			continue
+		}
+		if w.part.findings.count(k.rule, k.name) {
+			found := w.found(k.rule, i)
+			found.Column, found.Field = k.name, c.index+1
+			found.Message = c.field.Name + " has no value, and it is part of the primary key"
+			found.Help = "fill the value in, or remove the row"
+			w.part.findings.add(found)
+		}
+		return
+	}
+}
+
+func (w *worker) isMissing(c *column, i int) bool {
+	return c.index >= w.block.Cells(w.from+i) || c.parser.Missing(w.block.Cell(w.from+i, c.index))
 }
 
 // addKeys hands the chunk's hashes over. Where there is a primary key, rows with equal cells have equal keys, so that only
@@ -126,6 +136,9 @@ func (w *worker) addKeys() error {
 		}
 		for i := range w.rows {
 			if !h.valid[i] {
+				if spec.rule == RulePrimaryKey {
+					w.judgeMissingKey(spec, i)
+				}
 				continue
 			}
 			if err := w.writers[k].Add(h.value[i], w.order(i)); err != nil {
@@ -160,15 +173,12 @@ func (k *keySpec) appendKey(dst []byte, b *records.Block, record int) []byte {
 		cells = len(k.columns)
 	}
 	for n := range cells {
-		start := len(dst)
-		dst = append(dst, 0, 0, 0, 0)
-		if k.columns == nil {
-			dst = append(dst, b.Cell(record, n)...)
-		} else {
-			dst = k.columns[n].parser.AppendKey(dst, b.Cell(record, k.columns[n].index))
-		}
-		size := len(dst) - start - 4
-		dst[start], dst[start+1], dst[start+2], dst[start+3] = byte(size>>24), byte(size>>16), byte(size>>8), byte(size)
+		dst = appendSized(dst, func(dst []byte) []byte {
+			if k.columns == nil {
+				return append(dst, b.Cell(record, n)...)
+			}
+			return k.columns[n].parser.AppendKey(dst, b.Cell(record, k.columns[n].index))
+		})
 	}
 	return dst
 }

@@ -36,6 +36,7 @@ type Result struct {
 	Findings []Finding        // at most Options.Keep for each rule and column, by row, then field, then rule
 	Counts   []Count          // of all findings, kept or not, by rule and column
 	Measures []Measure        // what the quality block's rules measured, met or not
+	Notes    []string         // what was not judged, and why
 	Profile  *profile.Profile // of the contract's fields that the file has
 }
 

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/dataset/rule"
@@ -21,7 +22,9 @@ func (w *worker) judgeRules() {
 		if !w.plan.has(r.columns...) {
 			continue
 		}
-		w.broken, _ = w.evaluators[i].Broken(w.ruleInput, w.rows, w.broken[:0])
+		var unknown int
+		w.broken, unknown = w.evaluators[i].Broken(w.ruleInput, w.rows, w.broken[:0])
+		w.unknown[i] += int64(unknown)
 		for _, row := range w.broken {
 			if w.part.findings.count(RuleRule, r.Name) {
 				w.addBroken(r, int(row))
@@ -46,4 +49,26 @@ func (w *worker) addBroken(r *rowRule, row int) {
 		found.Help = "correct the values, or the rule in the contract"
 	}
 	w.part.findings.add(found)
+}
+
+// judgeRules tells of rules that judged nothing: they would pass unseen.
+func (f *file) judgeRules() {
+	for i, r := range f.plan.rules {
+		if !f.plan.has(r.columns...) || f.records == 0 {
+			continue
+		}
+		var unknown int64
+		for _, w := range f.workers {
+			unknown += w.unknown[i]
+		}
+		switch {
+		case unknown == f.records:
+			f.findings.say(Finding{
+				Rule: RuleRule, Column: r.Name, Message: "no row has all the values that the rule reads, so that it judged nothing",
+				Help: "see why they are missing, or take the rule out of the contract",
+			})
+		case unknown > 0:
+			f.note(fmt.Sprintf("rule %s: %d of %d rows are not judged, since a value that it reads is missing", r.Name, unknown, f.records))
+		}
+	}
 }

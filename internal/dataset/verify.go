@@ -153,6 +153,7 @@ func (k *keySpec) late(r repeat) *late {
 		what = "value"
 		l.Help = "remove one of the two rows, or correct the value"
 	case RuleDuplicates:
+		l.whole = true
 		l.message = func(f *Finding, other int64) string { return fmt.Sprintf("the row equals row %d in every cell", other) }
 		l.Help = "remove one of the two rows"
 		return l

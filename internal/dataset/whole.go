@@ -54,6 +54,7 @@ func (f *file) total(c *column) *tally {
 		t := &w.columns[c.index]
 		sum.profile.Merge(t.profile)
 		sum.nulls += t.nulls
+		sum.wrong += t.wrong
 		sum.firstNull = min(sum.firstNull, t.firstNull)
 		for i, n := range t.shares {
 			sum.shares[i] += n
@@ -90,7 +91,8 @@ func (f *file) judgeNulls(c *column, t *tally) {
 
 func (f *file) judgeConstant(c *column, t *tally) {
 	distinct, _ := t.profile.Distinct()
-	if distinct > 1 || f.records < 2 || slices.Contains(f.contract.Quality.Constant, c.field.Name) {
+	// A value that is wrong is another one, too, and was told already.
+	if distinct > 1 || t.wrong > 0 || f.records < 2 || slices.Contains(f.contract.Quality.Constant, c.field.Name) {
 		return
 	}
 	message := "all values are the same"
@@ -121,7 +123,14 @@ func (f *file) judgeShares(c *column, t *tally) {
 
 func (f *file) judgeFreshness(c *column, t *tally) {
 	fresh := f.contract.Quality.Freshness
-	if fresh == nil || fresh.Field != c.field.Name || t.latest == math.MinInt64 {
+	if fresh == nil || fresh.Field != c.field.Name {
+		return
+	}
+	if t.latest == math.MinInt64 {
+		f.findings.say(Finding{
+			Rule: RuleFreshness, Column: c.field.Name, Field: c.index + 1,
+			Message: "no row has a value, so that nothing is known of the data's age", Help: "correct the column",
+		})
 		return
 	}
 	latest := time.UnixMicro(t.latest).UTC()

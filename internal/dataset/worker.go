@@ -27,6 +27,7 @@ type worker struct {
 
 	columns    []tally
 	evaluators []*rule.Evaluator
+	unknown    []int64        // rows that a rule could not judge
 	writers    []*keys.Writer // of plan.keys
 	series     *seriesWriter
 	leak       *leakWriter
@@ -68,6 +69,7 @@ func newVectors() *vectors {
 type tally struct {
 	profile     *profile.Column
 	nulls       int64
+	wrong       int64
 	firstNull   uint64 // in the file's order
 	shares      []int64
 	latest      int64 // of kind Time
@@ -109,6 +111,8 @@ func newWorker(p *plan, o *Options) *worker {
 		w.evaluators = append(w.evaluators, r.compiled.Evaluator())
 	}
 	w.ruleInput = make([]rule.Column, len(p.columns))
+	w.unknown = make([]int64, len(p.rules))
+	w.series, w.leak = newSeriesWriter(p.series), newLeakWriter(p.leak)
 	for _, k := range p.keys {
 		w.writers = append(w.writers, k.sorter.Writer())
 		w.hashes = append(w.hashes, &hashes{})
