@@ -120,7 +120,7 @@ func (b *builder) character(key string, text *string, to *byte, optional bool) {
 		*to = 0
 		return
 	}
-	if len(*text) != 1 || (*text)[0] >= 0x80 || strings.Contains("\r\n\x00", *text) {
+	if len(*text) != 1 || (*text)[0] >= 0x80 || strings.IndexByte("\r\n\x00", (*text)[0]) >= 0 {
 		b.Report(key, fmt.Sprintf("%s is %q", key, *text), "give a single ASCII character that ends no line")
 		return
 	}
@@ -150,25 +150,25 @@ func set[T any](to *T, value *T) {
 
 // constrains reports whether some file with the right columns could break the contract.
 func constrains(c *Contract) bool {
-	for i := range c.Schema.Fields {
-		f := &c.Schema.Fields[i]
-		plain := (f.Type == TypeString || f.Type == TypeAny) && f.Format == "default"
-		if !plain || f.Required || f.Unique || f.MinLength > 0 || f.MaxLength >= 0 || f.Pattern != "" || len(f.Enum) > 0 {
-			return true
-		}
-	}
 	q := &c.Quality
+	return slices.ContainsFunc(c.Schema.Fields, Field.constrains) ||
+		len(c.Schema.PrimaryKey) > 0 || len(c.Schema.ForeignKeys) > 0 ||
+		q.MinRows > 1 || q.MaxRows > 0 || q.boundsShares() || len(q.Rules) > 0 ||
+		q.Freshness != nil || q.Interval != nil || q.Drift != nil || q.Leak != nil
+}
+
+func (f Field) constrains() bool {
+	plain := (f.Type == TypeString || f.Type == TypeAny) && f.Format == "default"
+	return !plain || f.Required || f.Unique || f.MinLength > 0 || f.MaxLength >= 0 || f.Pattern != "" || len(f.Enum) > 0
+}
+
+// boundsShares reports whether a share of rows is bounded at all: all of them is no bound.
+func (q *Quality) boundsShares() bool {
 	for _, share := range q.MaxNullShare {
 		if share < 1 {
 			return true
 		}
 	}
-	for _, share := range q.MaxShare {
-		if share.Share < 1 {
-			return true
-		}
-	}
-	return len(c.Schema.PrimaryKey) > 0 || len(c.Schema.ForeignKeys) > 0 || q.MinRows > 1 || q.MaxRows > 0 ||
-		(q.MaxDuplicateShare >= 0 && q.MaxDuplicateShare < 1) || len(q.Rules) > 0 ||
-		q.Freshness != nil || q.Interval != nil || q.Drift != nil || q.Leak != nil
+	return q.MaxDuplicateShare >= 0 && q.MaxDuplicateShare < 1 ||
+		slices.ContainsFunc(q.MaxShare, func(s Share) bool { return s.Share < 1 })
 }

@@ -20,20 +20,23 @@ func checkPattern(format string, t Type) string {
 	if message != "" {
 		return message
 	}
-	has := func(any string) bool {
-		return slices.ContainsFunc(found, func(d byte) bool { return strings.IndexByte(any, d) >= 0 })
-	}
 	for i, d := range found {
 		if slices.Contains(found[:i], d) && d != '%' {
 			return fmt.Sprintf("%%%c stands twice", d)
 		}
 	}
+	return checkParts(string(found), t)
+}
+
+// checkParts says which part of a date or time the directives leave open, or give though the type has none.
+func checkParts(found string, t Type) string {
+	has := func(some string) bool { return strings.ContainsAny(found, some) }
 	day := has("Yy") && (has("j") || (has("mbB") && has("d")))
 	hour := has("H") || (has("I") && has("p"))
 	switch {
 	case t != TypeTime && !day:
 		return "it leaves the day open"
-	case t == TypeDatetime && !hour, t == TypeTime && !hour:
+	case t != TypeDate && !hour:
 		return "it leaves the hour open"
 	case t == TypeTime && has("YymdbBjaA"):
 		return "a time has no day"
