@@ -14,6 +14,7 @@ var Aliases = map[string]any{
 	"quality":  Quality.All,
 	"security": Security.All,
 	"unit":     Unit.All,
+	"data":     Data.All,
 }
 
 // Quality is stage 1.

@@ -141,7 +141,8 @@ const FilePlaceholder = "{file}"
 
 // Made says how a data set is made.
 type Made struct {
-	Command []string `yaml:"command"` // in the Python environment; FilePlaceholder is the file to write
+	Command []string          `yaml:"command"` // in the Python environment; FilePlaceholder is the file to write
+	Env     map[string]string `yaml:"env"`     // added to the command's environment
 }
 
 // Environment is a deploy target, whose values are in env/<name>.env.

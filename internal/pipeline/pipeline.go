@@ -7,6 +7,7 @@ package pipeline
 
 import (
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/stage/data"
 	"github.com/meter-ml/meter-pipeline/internal/stage/quality"
 	"github.com/meter-ml/meter-pipeline/internal/stage/security"
 	"github.com/meter-ml/meter-pipeline/internal/stage/selftest"
@@ -20,12 +21,25 @@ type Recipe func(Host) []engine.Stage
 func Check() Recipe {
 	return func(h Host) []engine.Stage {
 		return []engine.Stage{
-			quality.New(),         // 1: cheap, and most often wrong
-			security.New(h.Now()), // 2: source, requirements, secrets
-			unit.New(),            // 3: tests and their coverage
+			quality.New(),            // 1: cheap, and most often wrong
+			security.New(h.Now()),    // 2: source, requirements, secrets
+			unit.New(),               // 3: tests and their coverage
+			data.New(dataOptions(h)), // 5: every data set against its contract
 		}
 	}
 }
+
+// DataFile judges one file against one descriptor.
+func DataFile(file, descriptor string) Recipe {
+	return func(h Host) []engine.Stage { return []engine.Stage{data.NewFile(dataOptions(h), file, descriptor)} }
+}
+
+// DataBaseline stores the profiles of the data sets whose drift is judged.
+func DataBaseline() Recipe {
+	return func(h Host) []engine.Stage { return []engine.Stage{data.NewBaseline(dataOptions(h))} }
+}
+
+func dataOptions(h Host) data.Options { return data.Options{Get: h.Get, Now: h.Now()} }
 
 // Fix formats the source in place.
 func Fix() Recipe {
