@@ -41,11 +41,7 @@ func (w *worker) command(ctx context.Context, place place) (Judgement, error) {
 	if out.Reports, err = readReports(artifacts, c.Reports, w.mask); err != nil {
 		return Judgement{}, err
 	}
-	j, err := c.Parse(out)
-	if err != nil {
-		return Judgement{}, withLastWords(err, out.Stderr)
-	}
-	return j, nil
+	return c.Parse(out)
 }
 
 func (w *worker) invocation(place place) Invocation {
@@ -161,12 +157,13 @@ func readReport(artifacts *os.Root, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, longestReport))
 }
 
-// withLastWords adds the last line that the program wrote to stderr: it mostly says what went wrong.
-func withLastWords(err error, stderr []byte) error {
-	lines := strings.Split(strings.TrimSpace(plain.Text(string(stderr[max(0, len(stderr)-4096):]))), "\n")
+// lastWords is the last line that the program wrote to stderr: where it crashed, that mostly says why. An error that a
+// parser makes of what it did read needs none.
+func (o Output) lastWords() string {
+	lines := strings.Split(strings.TrimSpace(plain.Text(string(o.Stderr[max(0, len(o.Stderr)-4096):]))), "\n")
 	last := strings.TrimSpace(lines[len(lines)-1])
-	if last == "" || strings.Contains(err.Error(), last) {
-		return err
+	if last == "" {
+		return ""
 	}
-	return fmt.Errorf("%w; the program's last words: %s", err, cut(last, longestQuote))
+	return "; the program's last words: " + cut(last, longestQuote)
 }

@@ -76,14 +76,14 @@ type Output struct {
 	Root     string            // absolute path of the project's root, to make paths relative
 }
 
-// Report returns a report file's content, or an error that says that the program did not write it.
+// Report returns a report file's content, or an error that says that the program did not write it, with its last words.
 func (o Output) Report(name string) ([]byte, error) {
 	b, ok := o.Reports[name]
 	if !ok {
-		return nil, fmt.Errorf("read %s report: the program did not write it (exit code %d)", name, o.ExitCode)
+		return nil, fmt.Errorf("read %s report: the program did not write it (exit code %d)%s", name, o.ExitCode, o.lastWords())
 	}
 	if len(b) == 0 {
-		return nil, fmt.Errorf("read %s report: the file is empty (exit code %d)", name, o.ExitCode)
+		return nil, fmt.Errorf("read %s report: the file is empty (exit code %d)%s", name, o.ExitCode, o.lastWords())
 	}
 	return b, nil
 }

@@ -57,7 +57,7 @@ func readCoverage(out engine.Output) (coverage, error) {
 			python.Shorten(string(slices.Concat(m[1], m[2])), 200))
 	}
 	if err != nil {
-		return c, fmt.Errorf("there are no coverage data: %w: %s", err, python.LastLine(out.Stdout, out.Stderr))
+		return c, fmt.Errorf("there are no coverage data: %w", err)
 	}
 	if err := json.Unmarshal(content, &c); err != nil {
 		return c, fmt.Errorf("read coverage report: %w", err)
