@@ -34,7 +34,7 @@ func Default(root string) *Project {
 		Python:   Python{Version: "3.11", Requirements: "requirements/dev.txt", Directory: ".venv"},
 		Postgres: Postgres{Version: "15"},
 		Run:      Run{Timeout: Duration(time.Hour)},
-		Quality:  Quality{Pylint: Pylint{MinimumScore: 7, Jobs: 2}},
+		Quality:  Quality{Pylint: Pylint{MinimumScore: 7, Jobs: 1}},
 		Security: Security{
 			Bandit: Bandit{Severity: "low", Confidence: "low"},
 			Safety: Safety{DatabaseVariable: "METER_ADVISORIES", WarnAge: Duration(30 * 24 * time.Hour)},

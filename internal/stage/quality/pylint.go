@@ -137,7 +137,8 @@ func sortPylint(messages []pylintMessage, root string) pylintMessages {
 		path := python.Relative(root, m.Path)
 		switch {
 		case m.Type == "fatal" || m.Symbol == "syntax-error" || m.Symbol == "bad-plugin-value":
-			sorted.unread = append(sorted.unread, strings.ReplaceAll(fmt.Sprintf("%s:%d: %s", path, m.Line, m.Message), root+"/", ""))
+			said, _, _ := strings.Cut(m.Message, ". Please open an issue in our bug tracker")
+			sorted.unread = append(sorted.unread, strings.ReplaceAll(fmt.Sprintf("%s:%d: %s", path, m.Line, said), root+"/", ""))
 		case m.Symbol == "file-ignored":
 			sorted.ignored = append(sorted.ignored, path)
 		default:
