@@ -18,7 +18,9 @@ import (
 // text builds YAML line by line, since the comments are half of what a person needs.
 type text struct{ strings.Builder }
 
-func (w *text) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+func (w *text) line(format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...) // it never fails
+}
 
 // write makes the descriptor.
 func (t *table) write(file string, o Options) string {
@@ -88,11 +90,12 @@ func (t *table) writeKey(w *text) {
 
 func (c *column) write(w *text) {
 	w.line("    - name: %s", quote(c.name))
-	if c.ambiguous != "" {
+	switch {
+	case c.ambiguous != "":
 		w.line("      # review: %q fits every cell as well.", c.ambiguous)
-	} else if c.cells == c.missing {
+	case c.cells == c.missing:
 		w.line("      # review: it has no value at all.")
-	} else {
+	default:
 		w.line("      # review: every cell fits this type.")
 	}
 	w.line("      type: %s", c.kind)
@@ -127,7 +130,7 @@ func (c *column) write(w *text) {
 	}
 	if constraints.Len() > 0 {
 		w.line("      constraints:")
-		w.WriteString(constraints.String())
+		_, _ = w.WriteString(constraints.String()) // it never fails
 	}
 }
 

@@ -97,7 +97,7 @@ func (j *judge) sides(x []float64, ranks *[]float64) *sides {
 	low := uint64(1)<<bits.Len(uint(n)) - 1
 	j.keys = j.keys[:0]
 	for i, v := range x {
-		j.keys = append(j.keys, ordered(v)&^low|uint64(i)) //nolint:gosec // not negative
+		j.keys = append(j.keys, ordered(v)&^low|uint64(i))
 	}
 	slices.Sort(j.keys)
 	*ranks = slices.Grow((*ranks)[:0], n)[:n]

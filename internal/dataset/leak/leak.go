@@ -173,7 +173,7 @@ func (f *finder) unfit(column []float64) string {
 
 func (f *finder) enough() int { return max(least, len(f.target)/10) }
 
-func finite(v float64) bool { return v-v == 0 } //nolint:staticcheck // false for NaN and infinite values
+func finite(v float64) bool { return v-v == 0 } // false for NaN and infinite values
 
 // manifold reports whether a column has more than two values.
 func manifold(column []float64) bool {

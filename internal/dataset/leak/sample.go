@@ -86,7 +86,7 @@ func (s *Sample) trim() {
 		s.limit, n = s.kept[rows-1].hash, rows
 	} else {
 		if last < len(counts) {
-			s.limit = min(s.limit, uint64(last)*width) //nolint:gosec // not negative
+			s.limit = min(s.limit, uint64(last)*width)
 		}
 		s.kept = slices.DeleteFunc(s.kept, func(k kept) bool { return k.hash >= s.limit })
 	}

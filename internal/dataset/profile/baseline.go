@@ -160,25 +160,36 @@ func (b *Baseline) check() error {
 
 func (s *Summary) sound() bool {
 	present := s.Count > s.Infinite
-	switch {
-	case s.Count < 0 || s.Nulls < 0 || s.Infinite < 0 || s.Infinite > s.Count:
+	numbers, texts, steps := present, present, present
+	switch s.Kind {
+	case Text:
+		numbers, steps = false, false
+	case Time:
+		texts, steps = false, false
+	case Number, Boolean:
+		texts = false
+	default:
 		return false
-	case s.Kind == Text:
-		return s.Numbers == nil && s.Distribution == nil && present == (s.Texts != nil)
-	case s.Kind != Number && s.Kind != Boolean && s.Kind != Time:
-		return false
-	case s.Texts != nil || present != (s.Numbers != nil) || (present && s.Kind != Time) != (s.Distribution != nil):
-		return false
-	case s.Distribution == nil:
-		return true
 	}
-	var sum int64
-	d := s.Distribution
-	for i, n := range d.Count {
-		if n < 0 || len(d.Upper) != len(d.Count) || (i > 0 && d.Upper[i] <= d.Upper[i-1]) {
+	if numbers != (s.Numbers != nil) || texts != (s.Texts != nil) || steps != (s.Distribution != nil) {
+		return false
+	}
+	if min(s.Count, s.Nulls, s.Infinite, s.Count-s.Infinite) < 0 {
+		return false
+	}
+	return !steps || s.Distribution.sound(s.finite())
+}
+
+// sound reports whether it is a distribution of n values.
+func (t *Distribution) sound(n int64) bool {
+	if len(t.Upper) != len(t.Count) {
+		return false
+	}
+	for i, count := range t.Count {
+		if count < 0 || (i > 0 && t.Upper[i] <= t.Upper[i-1]) {
 			return false
 		}
-		sum += n
+		n -= count
 	}
-	return len(d.Upper) == len(d.Count) && sum == s.Count-s.Infinite
+	return n == 0
 }

@@ -85,6 +85,8 @@ func PSI(expected, actual []float64) float64 {
 
 func incomparable(today, baseline *Summary) string {
 	switch {
+	case today == nil:
+		return "today's data does not have this column"
 	case baseline == nil:
 		return "the baseline does not have this column: run mage data:baseline"
 	case today.Kind != baseline.Kind:

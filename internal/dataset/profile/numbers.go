@@ -32,7 +32,7 @@ func (c *numbers) add(values []float64) (missing, infinite int64) {
 	}
 	entries, shift := c.few.entries, c.few.shift
 	for i, v := range values {
-		if v-v != 0 { //nolint:staticcheck // false for finite numbers only
+		if v-v != 0 { // false for finite numbers only
 			if math.IsNaN(v) {
 				missing++
 			} else {
@@ -42,7 +42,7 @@ func (c *numbers) add(values []float64) (missing, infinite int64) {
 		}
 		b := math.Float64bits(v + 0) // -0 + 0 is 0
 		if len(entries) > 0 {
-			if e := &entries[scatter(b)>>(shift&63)&uint64(len(entries)-1)]; e.bits == b {
+			if e := &entries[scatter(b)>>(shift&63)&uint64(len(entries)-1)]; e.bits == b { //nolint:gosec // not negative
 				e.n++
 				continue
 			}
@@ -61,7 +61,7 @@ func (c *numbers) add(values []float64) (missing, infinite int64) {
 func (c *numbers) addMany(values []float64) (missing, infinite int64) {
 	low, high, seen, many := c.low, c.high, c.seen, c.many
 	for _, v := range values {
-		if v-v != 0 { //nolint:staticcheck // false for finite numbers only
+		if v-v != 0 { // false for finite numbers only
 			if math.IsNaN(v) {
 				missing++
 			} else {
@@ -92,7 +92,7 @@ func (c *numbers) addMany(values []float64) (missing, infinite int64) {
 // addSlowly adds a value n times to the histogram; it may be far, or the first on its page.
 func (c *numbers) addSlowly(v float64, n uint64) {
 	at := place(v)
-	index := int(at >> pageShift) //nolint:gosec // twelve bits
+	index := int(at >> pageShift)
 	if e := index % (pages / 2); index != zeroPage && (e < smallest || e >= largest) {
 		if c.far[index] == nil {
 			c.far[index] = &distant{}
@@ -188,7 +188,7 @@ func (c *numbers) moments(n int64) (mean, deviation float64) {
 		if e.n == 0 || v == 0 {
 			continue
 		}
-		index := int(place(v) >> pageShift) //nolint:gosec // twelve bits
+		index := int(place(v) >> pageShift)
 		if octaves[index] == nil {
 			octaves[index] = &octave{}
 		}
@@ -246,8 +246,8 @@ func (c *numbers) buckets() []part {
 		}
 		for i, n := range p.buckets {
 			if n > 0 {
-				lower, upper := bucketEdges(uint64(index)<<bucketBits|uint64(i), steps) //nolint:gosec // twelve bits
-				parts = append(parts, part{lower, upper, int64(n)})                     //nolint:gosec // fewer rows than 2⁶³
+				lower, upper := bucketEdges(uint64(index)<<bucketBits|uint64(i), steps)
+				parts = append(parts, part{lower, upper, int64(n)}) //nolint:gosec // fewer rows than 2⁶³
 			}
 		}
 	}
@@ -276,7 +276,7 @@ func bucketOf(v float64) (lower, upper float64) {
 		return -math.SmallestNonzeroFloat64, 0
 	}
 	at := place(v)
-	if e := int(at >> pageShift % (pages / 2)); e < smallest || e >= largest { //nolint:gosec // eleven bits
+	if e := int(at >> pageShift % (pages / 2)); e < smallest || e >= largest {
 		return bucketEdges(at>>pageShift, pageShift)
 	}
 	return bucketEdges(at>>steps, steps)

@@ -41,7 +41,7 @@ func (t *table) add(b, n uint64) {
 func (t *table) grow() {
 	old := t.entries
 	t.entries, t.used = slices.Repeat([]entry{{bits: free}}, max(64, 2*len(old))), 0
-	t.shift = 64 - bits.Len(uint(len(t.entries)-1)) //nolint:gosec // not negative
+	t.shift = 64 - bits.Len(uint(len(t.entries)-1))
 	for _, e := range old {
 		if e.n > 0 {
 			t.add(e.bits, e.n)

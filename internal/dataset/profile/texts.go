@@ -39,7 +39,7 @@ func (c *texts) add(b []byte) {
 		return
 	}
 	if len(c.entries) > 0 {
-		if e := &c.entries[hash>>(c.shift&63)&uint64(len(c.entries)-1)]; e.hash == hash && e.text == string(b) {
+		if e := &c.entries[hash>>(c.shift&63)&uint64(len(c.entries)-1)]; e.hash == hash && e.text == string(b) { //nolint:gosec // not negative
 			e.n++
 			return
 		}
@@ -73,7 +73,7 @@ func (c *texts) count(b []byte, hash, n uint64) {
 func (c *texts) grow() {
 	old := c.entries
 	c.entries = slices.Repeat([]textEntry{{hash: free}}, max(64, 2*len(old)))
-	c.shift = 64 - bits.Len(uint(len(c.entries)-1)) //nolint:gosec // not negative
+	c.shift = 64 - bits.Len(uint(len(c.entries)-1))
 	for _, e := range old {
 		if e.n == 0 {
 			continue

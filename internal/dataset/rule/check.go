@@ -44,7 +44,7 @@ func (c checker) node(n *node) error {
 		return each(n, "is for numbers", Number)
 	default: // a comparison, or in
 		n.kind = Boolean
-		return comparable(n)
+		return comparison(n)
 	}
 }
 
@@ -94,8 +94,8 @@ func additive(n *node) error {
 	return each(n, "is for numbers", Number)
 }
 
-// comparable demands operands of one kind. A text beside a time is read as a time.
-func comparable(n *node) error {
+// comparison demands operands of one kind. A text beside a time is read as a time, and 1 beside a condition as true.
+func comparison(n *node) error {
 	first := n.args[0]
 	if first.op == "text" && len(n.args) == 2 && n.args[1].kind == Time {
 		if err := readTime(first); err != nil {
@@ -114,10 +114,8 @@ func comparable(n *node) error {
 				return err
 			}
 		}
-		if mixed := first.kind + arg.kind; mixed == Number+Boolean && first.kind != arg.kind && n.op != "in" {
-			continue // 1 is true, 0 is false
-		}
-		if arg.kind != first.kind {
+		flag := first.kind == Number && arg.kind == Boolean || first.kind == Boolean && arg.kind == Number
+		if arg.kind != first.kind && (!flag || n.op == "in") {
 			return &Error{arg.column, fmt.Sprintf("a %s can't be compared with this: it is a %s", first.kind, arg.kind)}
 		}
 	}

@@ -163,8 +163,8 @@ func (c *compiler) missing(n *node) truths {
 		}
 		return out
 	}
-	switch {
-	case n.kind == Text || n.kind == None:
+	switch n.kind {
+	case Text, None:
 		of := c.texts(n)
 		return func(e *Evaluator, n int) []truth {
 			return fill(e.truths[slot][:n], func(i int) bool {
@@ -172,7 +172,7 @@ func (c *compiler) missing(n *node) truths {
 				return !ok
 			})
 		}
-	case n.kind == Boolean:
+	case Boolean:
 		of := c.truth(n)
 		return func(e *Evaluator, n int) []truth {
 			a := of(e, n)

@@ -340,7 +340,7 @@ func wordRune(c rune) bool { return c == '_' || unicode.IsLetter(c) || unicode.I
 func numberLength(s string) int {
 	for i, c := range s {
 		exponent := i > 0 && (s[i-1] == 'e' || s[i-1] == 'E')
-		if c != '.' && !wordRune(c) && !(exponent && (c == '+' || c == '-')) {
+		if c != '.' && !wordRune(c) && (!exponent || (c != '+' && c != '-')) {
 			return i
 		}
 	}

@@ -208,6 +208,7 @@ func TestErrors(t *testing.T) {
 		{"a = 'x'", "column 5: a number can't be compared with this: it is a text"},
 		{"status in ('ok', 1)", "column 18: a text can't be compared with this: it is a number"},
 		{"status in (ok)", `column 12: a list holds numbers and texts, not "ok": put a text in quotes`},
+		{"start = shape", "column 9: a time can't be compared with this: it is a value of another type"},
 		{"start < 'today'", `column 9: "today" is not a time: write it as 2024-01-31`},
 		{"holiday < true", `column 9: "<" is not for conditions`},
 		{"holiday < 1", `column 9: "<" is not for conditions`},
