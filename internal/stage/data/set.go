@@ -144,11 +144,8 @@ func (g judgement) finding(f dataset.Finding) engine.Finding {
 		message = strings.Join(place, ", ") + ": " + message
 	}
 	out := engine.Finding{Rule: f.Rule, Path: g.set.shown, Line: int(f.Line), Message: message, Help: f.Help}
-	switch {
-	case g.set.made(): // there is no such file to look into
+	if g.set.made() { // there is no such file to look into
 		out.Path, out.Line = g.set.contract.File, 0
-	case g.set.contract.DirectoryVariable == "":
-		out.Path = g.set.contract.Path
 	}
 	return out
 }
