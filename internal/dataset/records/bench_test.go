@@ -5,11 +5,9 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"testing"
 )
 
@@ -137,17 +135,4 @@ func BenchmarkEncodingCSV(b *testing.B) {
 			}
 		})
 	}
-}
-
-func ExampleReader() {
-	g, _ := newGrammar(standard)
-	r, _ := newReader(strings.NewReader("id,text\n1,\"a \"\"b\"\"\"\n"), g, Options{})
-	b, _ := r.Next(context.Background())
-	b.Parse()
-	for record := range b.Records {
-		fmt.Printf("%s | %s\n", b.Cell(record, 0), b.Cell(record, 1))
-	}
-	// Output:
-	// id | text
-	// 1 | a "b"
 }

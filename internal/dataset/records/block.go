@@ -1,5 +1,7 @@
 package records
 
+import "slices"
+
 // A Kind says what is wrong with a place of the file.
 type Kind string
 
@@ -77,14 +79,8 @@ func (b *Block) Line(record int) int {
 
 // Row returns the place of a record among the block's records and comments, from 0.
 func (b *Block) Row(record int) int {
-	row := record
-	for _, before := range b.comments {
-		if int(before) > record {
-			break
-		}
-		row++
-	}
-	return row
+	before, _ := slices.BinarySearch(b.comments, uint32(record)+1) //nolint:gosec // a block has fewer records than 2^32
+	return record + before
 }
 
 // Cells returns how many cells a record has.

@@ -92,7 +92,7 @@ func decodeASCII(dst, src []byte, _ bool) ([]byte, int) {
 func decodeCharmap(m *charmap.Charmap) func(dst, src []byte, last bool) ([]byte, int) {
 	var texts [256][]byte
 	for i := range texts {
-		c := byte(i) //nolint:gosec // below 256
+		c := byte(i)
 		r := m.DecodeByte(c)
 		texts[i] = utf8.AppendRune(nil, r)
 		if r == utf8.RuneError || m == charmap.Windows1252 && c >= utf8.RuneSelf && r == rune(c) && r < 0xa0 {

@@ -138,7 +138,7 @@ func sameBySize(t *testing.T, data []byte, how, size uint32) {
 // TestMade runs both on files by chance, in a way that takes the same files each time.
 func TestMade(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	for range 2_000 {
+	for range 500 {
 		data := made(rng)
 		how := rng.Uint32()
 		againstCSV(t, data, byte(how))

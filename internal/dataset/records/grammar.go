@@ -1,7 +1,6 @@
 package records
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -51,7 +50,7 @@ func newGrammar(d contract.Dialect) (*grammar, error) {
 	}
 	for state := range states {
 		for c := range 256 {
-			g.next[state][c] = g.step(state, byte(c)) //nolint:gosec // below 256
+			g.next[state][c] = g.step(state, byte(c))
 		}
 	}
 	return g, nil
@@ -87,38 +86,34 @@ func (g *grammar) check() error {
 
 // step says where a byte leads. It is the one definition of where records end.
 func (g *grammar) step(state, c uint8) uint8 {
-	is := func(char byte) bool { return char != 0 && c == char }
-	switch state {
-	case inEscape:
+	switch {
+	case state == inEscape:
 		return inPlain
-	case inQuotedEscape:
+	case state == inQuotedEscape:
 		return inQuoted
-	case inQuoted:
-		switch {
-		case is(g.quote):
-			return atQuote
-		case is(g.escape):
-			return inQuotedEscape
-		}
+	case state == inQuoted && g.is(g.quote, c):
+		return atQuote
+	case state == inQuoted && g.is(g.escape, c):
+		return inQuotedEscape
+	case state == inQuoted:
 		return inQuoted
-	case inComment:
-		if c == '\n' {
-			return atLine | recordEnd
-		}
-		return inComment
-	case atLine:
-		if is(g.comment) {
-			return inComment
-		}
-	}
-	switch first := state == atLine || state == atCell; {
 	case c == '\n':
 		return atLine | recordEnd
+	case state == inComment || state == atLine && g.is(g.comment, c):
+		return inComment
+	}
+	return g.stepOutside(state, c)
+}
+
+// stepOutside is step between quotes and quotes, but for line feeds.
+func (g *grammar) stepOutside(state, c uint8) uint8 {
+	first := state == atLine || state == atCell
+	switch {
 	case c == g.delimiter:
 		return atCell
-	case is(g.escape):
+	case g.is(g.escape, c):
 		return inEscape
-	case is(g.quote) && (first || state == atQuote && g.double):
+	case g.is(g.quote, c) && (first || state == atQuote && g.double):
 		return inQuoted
 	case c == ' ' && first && g.skip:
 		return atCell
@@ -126,118 +121,5 @@ func (g *grammar) step(state, c uint8) uint8 {
 	return inPlain
 }
 
-// A splitter finds where records end in a stream of pieces of any length.
-type splitter struct {
-	*grammar
-	state uint8
-}
-
-// feed goes over the next piece and returns the place behind the last record end in it, or 0 if there is none. With
-// first, it stops behind the first one.
-func (s *splitter) feed(piece []byte, first bool) int {
-	end := 0
-	for i := 0; i < len(piece); {
-		if s.state == inQuoted && s.escape == 0 {
-			if i += s.quotes(piece[i:]); i == len(piece) {
-				break
-			}
-		}
-		if run := s.run(piece[i:]); run > 0 {
-			at := s.over(piece[i:i+run], first)
-			if at > 0 {
-				end = i + at
-				if first {
-					return end
-				}
-			}
-			i += run
-			continue
-		}
-		s.state = s.next[s.state][piece[i]]
-		i++
-		if s.state&recordEnd != 0 {
-			s.state &^= recordEnd
-			if end = i; first {
-				return end
-			}
-		}
-	}
-	return end
-}
-
-// quotes returns how many bytes come before the quote that closes a cell behind which no other begins at once. It is a
-// short cut through the rows of files that quote every cell.
-func (s *splitter) quotes(piece []byte) int {
-	for i := 0; ; {
-		at := bytes.IndexByte(piece[i:], s.quote)
-		if at < 0 {
-			return len(piece)
-		}
-		i += at
-		if i+2 >= len(piece) || piece[i+1] != s.delimiter || piece[i+2] != s.quote {
-			return i
-		}
-		i += 3
-	}
-}
-
-// run returns how many bytes come before the next one that leads into or out of quotes or an escape; 0 if the next byte
-// has to be looked at by itself.
-func (s *splitter) run(piece []byte) int {
-	switch s.state {
-	case atQuote, inEscape, inQuotedEscape:
-		return 0
-	}
-	run := len(piece)
-	if s.quote != 0 {
-		if i := bytes.IndexByte(piece, s.quote); i >= 0 {
-			run = i
-		}
-	}
-	if s.escape != 0 {
-		if i := bytes.IndexByte(piece[:run], s.escape); i >= 0 {
-			run = i
-		}
-	}
-	return run
-}
-
-// over goes over bytes without a quote or an escape, as next would one by one.
-func (s *splitter) over(run []byte, first bool) int {
-	if s.state == inQuoted {
-		return 0
-	}
-	end := 0
-	if first {
-		end = bytes.IndexByte(run, '\n') + 1
-	} else {
-		end = bytes.LastIndexByte(run, '\n') + 1
-	}
-	if end > 0 {
-		s.state = atLine
-		if first {
-			return end
-		}
-	}
-	tail := run[end:]
-	if s.state == inComment || len(tail) == 0 {
-		return end
-	}
-	if s.state == atLine && s.comment != 0 && tail[0] == s.comment {
-		s.state = inComment
-		return end
-	}
-	text := tail
-	if s.skip {
-		text = bytes.TrimRight(tail, " ")
-	}
-	switch {
-	case len(text) > 0 && text[len(text)-1] == s.delimiter:
-		s.state = atCell
-	case len(text) > 0:
-		s.state = inPlain
-	case s.state == atLine: // nothing but spaces that don't count
-		s.state = atCell
-	}
-	return end
-}
+// is says whether a byte is a character that the dialect has.
+func (*grammar) is(char, c byte) bool { return char != 0 && c == char }

@@ -3,12 +3,16 @@ package records
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/meter-ml/meter-pipeline/internal/dataset/contract"
 )
 
 // read1 returns the first block of a file.
@@ -94,7 +98,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			src := io.MultiReader(strings.NewReader(text[0]), &endless{text: text[1], left: 24 << 20})
+			src := io.MultiReader(strings.NewReader(text[0]), &endless{text: text[1], left: 18 << 20})
 			r, err := newReader(src, g, Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -102,14 +106,14 @@ func TestMemoryIsBounded(t *testing.T) {
 			var most uint64
 			for i := 0; ; i++ {
 				b, err := r.Next(context.Background())
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {
 					t.Fatal(err)
 				}
 				b.Parse()
-				if i%8 == 0 {
+				if i%6 == 0 {
 					var m runtime.MemStats
 					runtime.GC()
 					runtime.ReadMemStats(&m)
@@ -120,6 +124,29 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Logf("at most %d MB in use", most>>20)
 			if most > 64<<20 {
 				t.Errorf("%d MB are in use beside a block, want at most 64", most>>20)
+			}
+		})
+	}
+}
+
+// TestTimeIsLinear reads files in which something is looked for that is far away, or not there.
+func TestTimeIsLinear(t *testing.T) {
+	d := standard
+	d.EscapeChar, d.CommentChar, d.SkipInitialSpace = '\\', '#', true
+	for name, text := range map[string]string{
+		"escapes": "\\x", "quotes": "\"\"", "open quotes and escapes": "\"\\\"", "spaces": " ", "cells of spaces": ", ", "comments": "#\n",
+		"NULs": "\x00,", "no text": "\xff,", "carriage returns": "\r,", "short quoted cells": "\"\",",
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := []byte(strings.Repeat(text, 512<<10/len(text)))
+			for _, d := range []contract.Dialect{standard, d} {
+				for _, size := range []int{0, 4096} {
+					start := time.Now()
+					read(t, data, Options{Dialect: d, BlockSize: size})
+					if took := time.Since(start); took > 20*time.Second { // it is a tenth of one
+						t.Errorf("reading 512 KiB took %v", took)
+					}
+				}
 			}
 		})
 	}

@@ -46,7 +46,7 @@ type Options struct {
 	limits limits // of tests
 }
 
-// A Reader reads one file. Next is for one goroutine at a time; Release and Bytes are for any.
+// A Reader reads one file. Next and Close are for one goroutine at a time; Release and Bytes are for any.
 type Reader struct {
 	src      *source
 	explain  func(error) error // what to do about an error of text
@@ -62,6 +62,7 @@ type Reader struct {
 	offset int64  // of rest in the text
 	index  int
 	mark   string
+	ended  bool
 	err    error // of text
 
 	mu   sync.Mutex
@@ -177,13 +178,13 @@ func (r *Reader) Next(ctx context.Context) (*Block, error) {
 		}
 		seen = len(b.Data)
 		switch {
-		case r.err != nil && r.err != io.EOF:
+		case r.err != nil:
 			return nil, r.explain(r.err)
-		case end > 0 && (seen >= r.size || r.err == io.EOF):
+		case end > 0 && (seen >= r.size || r.ended):
 			return r.emit(b, end), nil
-		case r.err == io.EOF && (seen > 0 || r.mark != ""):
+		case r.ended && (seen > 0 || r.mark != ""):
 			return r.emit(b, seen), nil
-		case r.err == io.EOF:
+		case r.ended:
 			r.Release(b)
 			return nil, io.EOF
 		case seen >= r.limits.record:
@@ -200,10 +201,12 @@ func (r *Reader) fill(ctx context.Context, b *Block) {
 		b.Data = slices.Grow(b.Data, min(max(to, 2*cap(b.Data)), r.limits.record)-len(b.Data))
 	}
 	r.err = ctx.Err()
-	for idle := 0; len(b.Data) < to && r.err == nil; {
-		var n int
-		n, r.err = r.text.Read(b.Data[len(b.Data):to])
+	for idle := 0; len(b.Data) < to && r.err == nil && !r.ended; {
+		n, err := r.text.Read(b.Data[len(b.Data):to])
 		b.Data = b.Data[:len(b.Data)+n]
+		if r.ended = errors.Is(err, io.EOF); !r.ended {
+			r.err = err
+		}
 		if idle++; n > 0 {
 			idle = 0
 		} else if idle == 100 && r.err == nil {
@@ -236,7 +239,7 @@ func (r *Reader) cut(ctx context.Context, b *Block) (*Block, error) {
 	over := Block{Data: make([]byte, 0, r.size)}
 	r.rest, r.seen = r.rest[:0], 0
 	skipped, newlines, end := int64(0), 0, 0
-	for end == 0 && r.err == nil {
+	for end == 0 && r.err == nil && !r.ended {
 		over.Data = over.Data[:0]
 		r.fill(ctx, &over)
 		gone := len(over.Data)
@@ -247,7 +250,7 @@ func (r *Reader) cut(ctx context.Context, b *Block) (*Block, error) {
 		skipped += int64(gone)
 		newlines += bytes.Count(over.Data[:gone], []byte{'\n'})
 	}
-	if r.err != nil && r.err != io.EOF {
+	if r.err != nil {
 		return nil, r.explain(r.err)
 	}
 	r.number(b)

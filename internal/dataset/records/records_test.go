@@ -1,6 +1,9 @@
 package records
 
 import (
+	"context"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -230,5 +233,44 @@ func TestParseAllocatesNothing(t *testing.T) {
 		}); n > 0 {
 			t.Errorf("Parse of a block in use makes %v allocations", n)
 		}
+	}
+}
+
+// TestWorkers parses blocks on several goroutines while others are read.
+func TestWorkers(t *testing.T) {
+	data := append(numbers(20_000, 3, "\r\n"), numbers(20_000, 0, "\n")...)
+	path := write(t, "data.csv", data)
+	r := open(t, path, Options{BlockSize: 64 << 10})
+	blocks := make(chan *Block, 4)
+	counts := make(chan int, 4)
+	for range 4 {
+		go func() {
+			cells := 0
+			for b := range blocks {
+				b.Parse()
+				cells += len(b.Start)
+				r.Release(b)
+			}
+			counts <- cells
+		}()
+	}
+	for {
+		b, err := r.Next(context.Background())
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Bytes()
+		blocks <- b
+	}
+	close(blocks)
+	cells := 0
+	for range 4 {
+		cells += <-counts
+	}
+	if err := r.Close(); err != nil || cells != 40_000*17 {
+		t.Errorf("%d cells, %v", cells, err)
 	}
 }
