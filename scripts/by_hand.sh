@@ -10,7 +10,7 @@ paths="src tests airflow_dags scripts"
 
 # shellcheck disable=SC2086 # a list of paths
 {
-	black --check -q $paths
+	BLACK_CACHE_DIR=$out black --check -q $paths # nothing is cached in the pipeline either
 	isort --check -q $paths
 	flake8 $paths
 	pylint src >"$out/pylint" || [ $? -lt 32 ] # its exit code is a bit mask of what it found

@@ -14,7 +14,12 @@ command -v gitleaks >/dev/null || { echo "measure_pipeline.sh: gitleaks was not 
 hyperfine --runs "$runs" --export-markdown "$results/pipeline-check.md" --export-json "$results/pipeline-check.json" \
 	-n 'check' 'bin/pipeline check' \
 	-n 'the same tools one after another' scripts/by_hand.sh
+tools=$(mktemp -d)
+trap 'rm -rf "$tools"' EXIT
+GOBIN=$tools go install github.com/magefile/mage # of the version in go.mod
 hyperfine --warmup 2 --runs 20 -N --export-markdown "$results/pipeline-list.md" --export-json "$results/pipeline-list.json" \
 	-n 'compiled' 'bin/pipeline -l' \
+	-n 'MAGEFILE_HASHFAST=1 mage -l' "env MAGEFILE_HASHFAST=1 $tools/mage -l" \
+	-n 'mage -l' "$tools/mage -l" \
 	-n 'go tool mage -l' 'go tool mage -l'
 go test -run '^$' -bench . -benchtime 20x ./internal/engine | tee "$results/pipeline-engine.txt"
