@@ -152,7 +152,8 @@ func banditPassed(unseen, excluded []string, j *engine.Judgement) {
 	byIntent := slices.DeleteFunc(slices.Clone(unseen), func(file string) bool { return !meant(file, excluded) })
 	byChance := slices.DeleteFunc(slices.Clone(unseen), func(file string) bool { return meant(file, excluded) })
 	if len(byIntent) > 0 {
-		j.Notes = append(j.Notes, "bandit's own settings keep it from "+python.List(byIntent, 3))
+		j.Notes = append(j.Notes, fmt.Sprintf("%s left out, as exclude_dirs of bandit's own settings says: %s",
+			python.Count(len(byIntent), "file"), python.List(excluded, 5)))
 	}
 	if len(byChance) > 0 {
 		j.Warnings = append(j.Warnings, fmt.Sprintf("bandit's own settings keep it from %s: its exclude_dirs fit any part of a name, so check that this is meant", python.List(byChance, 3)))
