@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestLoadIsStrict(t *testing.T) {
 	text := string(whole)
 	tests := []struct{ name, content, want string }{
 		{"edited", strings.Replace(text, `"rows": 5000`, `"rows": 6000`, 1), "it was edited: its digest does not fit its content"},
-		{"without a digest", text[:strings.Index(text, `"digest"`)] + `"digest": ""}`, "it was edited"},
+		{"without a digest", regexp.MustCompile(`sha256:\w+`).ReplaceAllString(text, ""), "it was edited"},
 		{"an unknown field", strings.Replace(text, `"rows": 5000`, `"rows": 5000, "lines": 1`, 1), `unknown field "lines"`},
 		{"a wrong type", strings.Replace(text, `"rows": 5000`, `"rows": "many"`, 1), "cannot unmarshal string"},
 		{"another version", strings.Replace(text, `"version": 1`, `"version": 2`, 1), "it has version 2, not 1"},

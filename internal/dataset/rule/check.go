@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/strict"
@@ -97,30 +98,42 @@ func additive(n *node) error {
 // comparison demands operands of one kind. A text beside a time is read as a time, and 1 beside a condition as true.
 func comparison(n *node) error {
 	first := n.args[0]
-	if first.op == "text" && len(n.args) == 2 && n.args[1].kind == Time {
-		if err := readTime(first); err != nil {
-			return err
-		}
-	}
-	if n.op == "in" && first.op == "text" {
+	switch {
+	case n.op == "in" && first.op == "text":
 		return &Error{first.column, "a field stands before in, not a text"}
-	}
-	if first.kind == None {
+	case first.kind == None:
 		return &Error{first.column, "a field of this type can't be compared: only is_missing is for it"}
 	}
+	if err := literalTimes(n); err != nil {
+		return err
+	}
 	for _, arg := range n.args[1:] {
-		if first.kind == Time && arg.op == "text" {
-			if err := readTime(arg); err != nil {
-				return err
-			}
-		}
-		flag := first.kind == Number && arg.kind == Boolean || first.kind == Boolean && arg.kind == Number
-		if arg.kind != first.kind && (!flag || n.op == "in") {
+		if arg.kind != first.kind && (n.op == "in" || !flags(first.kind, arg.kind)) {
 			return &Error{arg.column, fmt.Sprintf("a %s can't be compared with this: it is a %s", first.kind, arg.kind)}
 		}
 	}
 	if (first.kind == Boolean || n.args[1].kind == Boolean) && n.op != "=" && n.op != "!=" {
 		return &Error{n.column, fmt.Sprintf("%q is not for conditions: compare them with = or !=", n.op)}
+	}
+	return nil
+}
+
+// flags reports whether one is a condition and the other the 0 or 1 that data has for it.
+func flags(a, b Kind) bool {
+	return a == Number && b == Boolean || a == Boolean && b == Number
+}
+
+// literalTimes reads the texts that stand beside a time.
+func literalTimes(n *node) error {
+	if !slices.ContainsFunc(n.args, func(arg *node) bool { return arg.kind == Time }) {
+		return nil
+	}
+	for _, arg := range n.args {
+		if arg.op == "text" {
+			if err := readTime(arg); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
