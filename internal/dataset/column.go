@@ -14,9 +14,12 @@ func (w *worker) judgeColumn(c *column, v *vectors) {
 	w.gather(c, v)
 	switch c.kind {
 	case cell.Float:
-		w.readFloats(c, v)
+		v.odd = c.parser.Floats(&v.cells, v.numbers[:w.rows], v.state)
 	case cell.Time:
-		w.readTimes(c, v)
+		v.odd = c.parser.Times(&v.cells, v.micros[:w.rows], v.state)
+		for i, micros := range v.micros[:w.rows] {
+			v.numbers[i] = float64(micros) / 1e6
+		}
 	default:
 		w.readTexts(c, v)
 	}
@@ -37,56 +40,6 @@ func (w *worker) judgeColumn(c *column, v *vectors) {
 	}
 }
 
-func (w *worker) readFloats(c *column, v *vectors) {
-	data := w.block.Data
-	start, end, numbers := v.start[:w.rows], v.end[:w.rows], v.numbers[:w.rows]
-	number, integer := c.parser.Plain()
-	for i, s := range start {
-		e := end[i]
-		if s > e || c.parser.Missing(data[s:e]) {
-			v.mark(i, missing)
-			continue
-		}
-		var ok bool
-		switch {
-		case number:
-			numbers[i], ok = cell.ParseFloat(data[s:e])
-		case integer:
-			numbers[i], ok = cell.ParseInteger(data[s:e])
-		default:
-			numbers[i], ok = c.parser.Float(data[s:e])
-		}
-		if !ok {
-			v.mark(i, wrong)
-		}
-	}
-}
-
-// mark a cell that holds no value. Its place is kept only where it is wrong, to be shown.
-func (v *vectors) mark(i int, state uint8) {
-	v.state[i] = state
-	v.numbers[i] = math.NaN()
-	v.odd++
-}
-
-func (w *worker) readTimes(c *column, v *vectors) {
-	data := w.block.Data
-	start, end := v.start[:w.rows], v.end[:w.rows]
-	for i, s := range start {
-		e := end[i]
-		if s > e || c.parser.Missing(data[s:e]) {
-			v.mark(i, missing)
-			continue
-		}
-		micros, ok := c.parser.Time(data[s:e])
-		if !ok {
-			v.mark(i, wrong)
-			continue
-		}
-		v.micros[i], v.numbers[i] = micros, float64(micros)/1e6
-	}
-}
-
 func (w *worker) readTexts(c *column, v *vectors) {
 	data := w.block.Data
 	start, end := v.start[:w.rows], v.end[:w.rows]
@@ -95,9 +48,11 @@ func (w *worker) readTexts(c *column, v *vectors) {
 		e := end[i]
 		switch {
 		case s > e || c.parser.Missing(data[s:e]):
-			v.mark(i, missing)
+			v.state[i] = cell.Missing
+			v.odd++
 		case !anything && !c.parser.Valid(data[s:e]):
-			v.mark(i, wrong)
+			v.state[i] = cell.Wrong
+			v.odd++
 		}
 	}
 }
@@ -107,13 +62,13 @@ func (w *worker) judgeOdd(c *column, v *vectors) {
 	t := &w.columns[c.index]
 	for i := range w.rows {
 		switch v.state[i] {
-		case missing:
+		case cell.Missing:
 			t.nulls++
 			t.firstNull = min(t.firstNull, w.order(i))
 			if !w.isBlankRow(i) {
 				w.judgeMissing(c, v, i)
 			}
-		case wrong:
+		case cell.Wrong:
 			t.wrong++
 			if w.part.findings.count(RuleType, c.field.Name) {
 				w.add(c, v, i, RuleType, "is no "+typeName(c.field), "correct the value, or the type in the contract")
@@ -121,7 +76,12 @@ func (w *worker) judgeOdd(c *column, v *vectors) {
 		default:
 			continue
 		}
-		v.start[i], v.end[i] = 1, 0
+		switch c.kind {
+		case cell.Time:
+			v.numbers[i] = math.NaN()
+		case cell.Text:
+			v.start[i], v.end[i] = 1, 0
+		}
 	}
 }
 
@@ -136,8 +96,8 @@ func (w *worker) judgeMissing(c *column, v *vectors, i int) {
 	if c.field.Required && w.part.findings.count(RuleRequired, c.field.Name) {
 		found := w.found(RuleRequired, i)
 		found.Column, found.Field = c.field.Name, c.index+1
-		if v.start[i] <= v.end[i] {
-			found.Value = shown(w.block.Data[v.start[i]:v.end[i]])
+		if v.cells.Has(i) {
+			found.Value = shown(v.cells.Cell(i))
 		}
 		found.Message = "has no value, and the field is required"
 		found.Help = "fill the value in, or remove the row"
@@ -149,7 +109,7 @@ func (w *worker) judgeMissing(c *column, v *vectors, i int) {
 func (w *worker) add(c *column, v *vectors, i int, rule, message, help string) {
 	found := w.found(rule, i)
 	found.Column, found.Field = c.field.Name, c.index+1
-	found.Value = shown(w.block.Data[v.start[i]:v.end[i]])
+	found.Value = shown(v.cells.Cell(i))
 	found.Message, found.Help = `"`+found.Value+`" `+message, help
 	w.part.findings.add(found)
 }
@@ -167,13 +127,13 @@ func (w *worker) countShare(c *column, v *vectors, s *share) int64 {
 	for i := range w.rows {
 		var equal bool
 		switch {
-		case v.state[i] != present:
+		case v.state[i] != cell.Present:
 		case c.kind == cell.Float:
 			equal = v.numbers[i] == s.number
 		case c.kind == cell.Time:
 			equal = v.micros[i] == s.micros
 		default:
-			equal = string(w.block.Data[v.start[i]:v.end[i]]) == string(s.text)
+			equal = string(v.cells.Cell(i)) == string(s.text)
 		}
 		if equal {
 			n++

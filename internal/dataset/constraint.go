@@ -24,7 +24,7 @@ func (w *worker) judgeFloats(c *column, v *vectors) {
 			if low < number && number < high {
 				continue
 			}
-			if v.state[i] == present {
+			if v.state[i] == cell.Present {
 				w.judgeBounds(c, v, i)
 			}
 		}
@@ -35,7 +35,7 @@ func (w *worker) judgeFloats(c *column, v *vectors) {
 // judgeBounds looks closer at a number that is not well within the bounds: it may be equal to one of them, or differ from
 // it in a digit that float64 does not hold. NaN is within none.
 func (w *worker) judgeBounds(c *column, v *vectors, i int) {
-	text := w.block.Data[v.start[i]:v.end[i]]
+	text := v.cells.Cell(i)
 	if c.lowCell != nil && c.beyond(text, v.numbers[i], c.lowCell, c.low, -1) {
 		w.outside(c, v, i, RuleMinimum)
 	}
@@ -69,7 +69,7 @@ func (w *worker) judgeTimes(c *column, v *vectors) {
 	t := &w.columns[c.index]
 	t.profile.Floats(v.numbers[:w.rows])
 	for i, micros := range v.micros[:w.rows] {
-		if v.state[i] != present {
+		if v.state[i] != cell.Present {
 			continue
 		}
 		if micros < c.earliest {
@@ -92,10 +92,10 @@ func (w *worker) judgeTexts(c *column, v *vectors) {
 		return
 	}
 	for i := range w.rows {
-		if v.state[i] != present {
+		if v.state[i] != cell.Present {
 			continue
 		}
-		text := w.block.Data[v.start[i]:v.end[i]]
+		text := v.cells.Cell(i)
 		w.judgeLength(c, v, i, text)
 		if c.pattern != nil && !c.pattern.Match(text) && w.part.findings.count(RulePattern, c.field.Name) {
 			w.add(c, v, i, RulePattern, "does not match the pattern "+c.field.Pattern, helpValue)
@@ -127,10 +127,10 @@ func (w *worker) judgeEnum(c *column, v *vectors) {
 	var before []byte
 	var known bool
 	for i := range w.rows {
-		if v.state[i] != present {
+		if v.state[i] != cell.Present {
 			continue
 		}
-		text := w.block.Data[v.start[i]:v.end[i]]
+		text := v.cells.Cell(i)
 		if before == nil || string(text) != string(before) {
 			w.canonical = c.parser.AppendKey(w.canonical[:0], text)
 			known, before = c.enum[string(w.canonical)], text

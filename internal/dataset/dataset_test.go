@@ -112,7 +112,9 @@ func openCustomers(t *testing.T) func(string) (*contract.Contract, string, error
 }
 
 func examples() []example {
-	one := func(field string) string { return "schema:\n  fields:\n    - {name: id, type: integer}\n    - " + field + "\n" }
+	one := func(field string) string {
+		return "schema:\n  fields:\n    - {name: id, type: integer}\n    - " + field + "\n"
+	}
 	return []example{
 		{
 			"missing label", twoColumns, "id,text\n1,a\n2,b\n", "id\n1\n2\n",

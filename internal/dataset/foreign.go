@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/meter-ml/meter-pipeline/internal/dataset/cell"
 	"github.com/meter-ml/meter-pipeline/internal/dataset/contract"
 	"github.com/meter-ml/meter-pipeline/internal/dataset/records"
 )
@@ -151,9 +152,9 @@ func (w *worker) refers(k *foreignKey, i int) bool {
 	any := false
 	for _, c := range k.columns {
 		switch w.own[c.index].state[i] {
-		case present:
+		case cell.Present:
 			any = true
-		case wrong:
+		case cell.Wrong:
 			return false
 		}
 	}

@@ -15,7 +15,7 @@ func (p *plan) judgeHeader(labels [][]byte, f *findings) {
 	for i, label := range labels {
 		names[i] = string(bytes.TrimSpace(label))
 	}
-	if len(names) == 1 && names[0] == "" {
+	if len(labels) == 1 && len(labels[0]) == 0 { // a blank line
 		names = nil
 	}
 	for i, name := range names {

@@ -83,13 +83,13 @@ func (w *worker) hashColumn(c *column, v *vectors) {
 			}
 		default:
 			for i := range w.rows {
-				if v.state[i] == present {
-					h.value[i] = mix(h.value[i], maphash.Bytes(w.plan.seed, w.block.Data[v.start[i]:v.end[i]]))
+				if v.state[i] == cell.Present {
+					h.value[i] = mix(h.value[i], maphash.Bytes(w.plan.seed, v.cells.Cell(i)))
 				}
 			}
 		}
 		for i := 0; v.odd > 0 && i < w.rows; i++ {
-			if v.state[i] != present {
+			if v.state[i] != cell.Present {
 				h.valid[i] = false
 			}
 		}

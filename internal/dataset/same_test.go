@@ -87,11 +87,11 @@ func TestSameForAnySplit(t *testing.T) {
 	c := decode(t, descriptor(everything))
 	ignore := cmp.Options{cmpopts.IgnoreUnexported(profile.Summary{})}
 	rules := map[string]bool{}
-	for seed := range uint64(8) {
-		path := write(t, spoiled(rand.New(rand.NewPCG(seed, 1)), 300+int(seed)*400))
+	for seed := range uint64(4) {
+		path := write(t, spoiled(rand.New(rand.NewPCG(seed, 1)), 300+int(seed)*300))
 		var first *Result
 		for _, block := range []int{1 << 20, 64, 100, 1000, 4096, 1 << 16} {
-			for workers := 1; workers <= 4; workers++ {
+			for _, workers := range []int{1, 2, 4} {
 				r, err := Validate(t.Context(), c, path, Options{Now: now, BlockSize: block, Workers: workers, Keep: 5})
 				if err != nil {
 					t.Fatal(err)
@@ -99,8 +99,8 @@ func TestSameForAnySplit(t *testing.T) {
 				if first == nil {
 					first = r
 				}
-				if diff := cmp.Diff(first, r, ignore); diff != "" {
-					t.Fatalf("seed %d, blocks of %d, %d workers:\n%s", seed, block, workers, diff)
+				if !cmp.Equal(first, r, ignore) {
+					t.Fatalf("seed %d, blocks of %d, %d workers:\n%s", seed, block, workers, cmp.Diff(first, r, ignore))
 				}
 			}
 		}

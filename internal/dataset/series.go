@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/dataset/cell"
 	"github.com/meter-ml/meter-pipeline/internal/dataset/keys"
 )
 
@@ -96,7 +97,7 @@ func (w *worker) judgeSeries() error {
 	for i := range w.rows {
 		micros, ok := int64(0), true
 		for _, c := range s.time {
-			ok = ok && w.own[c.index].state[i] == present
+			ok = ok && w.own[c.index].state[i] == cell.Present
 			micros += w.own[c.index].micros[i]
 		}
 		if !ok {
@@ -144,8 +145,8 @@ func (sw *seriesWriter) find(w *worker, i int) error {
 		var name []string
 		for _, c := range w.plan.series.by {
 			v := w.own[c.index]
-			if v.start[i] <= v.end[i] {
-				name = append(name, c.field.Name+" "+shown(w.block.Data[v.start[i]:v.end[i]]))
+			if v.state[i] == cell.Present {
+				name = append(name, c.field.Name+" "+shown(v.cells.Cell(i)))
 			}
 		}
 		var err error
@@ -161,10 +162,10 @@ func (sw *seriesWriter) find(w *worker, i int) error {
 // appendPart writes one part of a key of several fields: its canonical form with its length, or that there is no value.
 func (w *worker) appendPart(dst []byte, c *column, i int) []byte {
 	v := w.own[c.index]
-	if v.state[i] != present {
+	if v.state[i] != cell.Present {
 		return append(dst, 0xff, 0xff, 0xff, 0xff)
 	}
-	return appendSized(dst, func(dst []byte) []byte { return c.parser.AppendKey(dst, w.block.Data[v.start[i]:v.end[i]]) })
+	return appendSized(dst, func(dst []byte) []byte { return c.parser.AppendKey(dst, v.cells.Cell(i)) })
 }
 
 // register gives a series its number. The numbers differ from run to run, but nothing that is told depends on them.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 
+	"github.com/meter-ml/meter-pipeline/internal/dataset/cell"
 	"github.com/meter-ml/meter-pipeline/internal/dataset/keys"
 	"github.com/meter-ml/meter-pipeline/internal/dataset/profile"
 	"github.com/meter-ml/meter-pipeline/internal/dataset/records"
@@ -12,13 +13,6 @@ import (
 
 // chunk is how many records are judged at a time, column by column: their cells and values stay in the second cache.
 const chunk = 1024
-
-// State of a cell.
-const (
-	present = iota
-	missing
-	wrong // is no value of the field's type
-)
 
 // A worker judges blocks, one at a time. What it sums up over all its blocks does not depend on their order.
 type worker struct {
@@ -51,11 +45,13 @@ type worker struct {
 
 // vectors are the cells of one column in a chunk, and their values.
 type vectors struct {
-	start, end []uint32 // of cells; the end is before the start where there is no value
-	state      []uint8
-	numbers    []float64 // of kind Float, NaN where there is no value; of kind Time seconds
-	micros     []int64   // of kind Time
-	odd        int       // cells that are not present
+	cells   cell.Column
+	state   []uint8
+	numbers []float64 // of kind Float, NaN where there is no value; of kind Time seconds
+	micros  []int64   // of kind Time
+	odd     int       // cells that are not present
+
+	start, end []uint32 // memory for cells
 }
 
 func newVectors() *vectors {
@@ -193,7 +189,7 @@ func (w *worker) findBlank() {
 	b, first := w.block, w.plan.columns[0].parser
 	for i := range w.rows {
 		at := b.First[w.from+i]
-		if b.First[w.from+i+1] > at && !first.Missing(b.Data[b.Start[at]:b.End[at]]) || !w.isBlank(w.from+i) {
+		if b.Start[at] < b.End[at] && !first.Missing(b.Data[b.Start[at]:b.End[at]]) || !w.isBlank(w.from+i) {
 			continue
 		}
 		if w.blank == nil {
@@ -208,7 +204,11 @@ func (w *worker) findBlank() {
 	}
 }
 
+// isBlank says whether a record has no value. A line without text has none, even where an empty cell is one.
 func (w *worker) isBlank(record int) bool {
+	if w.isBlankLine(record) {
+		return true
+	}
 	for c := range min(w.block.Cells(record), w.plan.width) {
 		text := w.block.Cell(record, c)
 		if c < w.plan.judged && !w.plan.columns[c].parser.Missing(text) || c >= w.plan.judged && len(text) > 0 {
@@ -218,13 +218,27 @@ func (w *worker) isBlank(record int) bool {
 	return true
 }
 
+// isBlankLine tells a line without text from one with an empty cell in quotes.
+func (w *worker) isBlankLine(record int) bool {
+	b, quote := w.block, w.plan.contract.Dialect.QuoteChar
+	at := b.First[record]
+	start := b.Start[at]
+	return b.Cells(record) == 1 && start == b.End[at] && (start == 0 || quote == 0 || b.Data[start-1] != quote)
+}
+
 func (w *worker) isBlankRow(row int) bool { return w.blank != nil && w.blank[row] }
 
-// gather puts the places of a column's cells side by side.
+// gather finds the places of a column's cells. Those of texts are put side by side, so that one without a value can be
+// marked.
 func (w *worker) gather(c *column, v *vectors) {
 	b := w.block
-	if w.uniform {
+	v.cells = cell.Column{Data: b.Data, Start: v.start, End: v.end, Step: 1}
+	if w.uniform && w.blank == nil {
 		at := int(b.First[w.from]) + c.index
+		if c.kind != cell.Text {
+			v.cells.Start, v.cells.End, v.cells.Step = b.Start[at:], b.End[at:], w.plan.width
+			return
+		}
 		for i := range w.rows {
 			v.start[i], v.end[i] = b.Start[at], b.End[at]
 			at += w.plan.width
@@ -233,7 +247,7 @@ func (w *worker) gather(c *column, v *vectors) {
 	}
 	for i := range w.rows {
 		v.start[i], v.end[i] = 1, 0
-		if r := w.from + i; c.index < b.Cells(r) {
+		if r := w.from + i; c.index < b.Cells(r) && !(w.isBlankRow(i) && w.isBlankLine(r)) {
 			at := int(b.First[r]) + c.index
 			v.start[i], v.end[i] = b.Start[at], b.End[at]
 		}

@@ -178,6 +178,7 @@ func (p *Parser) boolean(b []byte) (float64, bool) {
 type words struct {
 	lengths uint64 // bit n: a word of n bytes, the highest also for all longer ones
 	list    [][]byte
+	numeric bool // one of them is a number
 }
 
 func compileWords(list []string) words {
@@ -185,6 +186,8 @@ func compileWords(list []string) words {
 	for _, s := range list {
 		w.lengths |= 1 << min(len(s), 63)
 		w.list = append(w.list, []byte(s))
+		_, number := ParseFloat([]byte(s))
+		w.numeric = w.numeric || number
 	}
 	return w
 }

@@ -255,3 +255,91 @@ func BenchmarkCell(b *testing.B) {
 		})
 	}
 }
+
+// A column that is read at once has the values of its cells read one by one, wherever they stand.
+func TestFloatsOfAColumn(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	const letters = "0123456789012345678901234567890123456789.-+e x/:"
+	cells := []string{"-", ".", "-.", "", "1.", ".5", "-.5", "-0", "00000000", "-1234567", "1234.678", "99999999", "9999999.", "1.2.3", "--1", "1-", "-9999", "NA", "/", ":"}
+	for range 200_000 {
+		b := make([]byte, random.IntN(11))
+		for i := range b {
+			b[i] = letters[random.IntN(len(letters))]
+		}
+		cells = append(cells, string(b))
+	}
+	for range 200_000 {
+		cells = append(cells, strconv.FormatFloat(random.NormFloat64()*1000, 'f', random.IntN(6), 64))
+	}
+	c := Column{Step: 1, Data: []byte("id\n")}
+	for _, cell := range cells {
+		c.Start = append(c.Start, uint32(len(c.Data)))
+		c.Data = append(c.Data, cell...)
+		c.End = append(c.End, uint32(len(c.Data)))
+		c.Data = append(c.Data, ',')
+	}
+	for _, missing := range [][]string{{""}, {"NA"}, {"99999999"}} {
+		for _, typ := range []contract.Type{contract.TypeNumber, contract.TypeInteger, contract.TypeYear, contract.TypeBoolean} {
+			p, err := Compile(field(typ, ""), missing)
+			if err != nil {
+				t.Fatal(err)
+			}
+			numbers, state := make([]float64, len(cells)), make([]uint8, len(cells))
+			odd := p.Floats(&c, numbers, state)
+			for i, cell := range cells {
+				want, wantState := math.NaN(), uint8(Missing)
+				if !p.Missing([]byte(cell)) {
+					var ok bool
+					if want, ok = p.Float([]byte(cell)); ok {
+						wantState = Present
+					} else {
+						want, wantState = math.NaN(), Wrong
+					}
+				}
+				if wantState != Present {
+					odd--
+				}
+				if state[i] != wantState || math.Float64bits(numbers[i]) != math.Float64bits(want) {
+					t.Fatalf("%s %q: %v, state %d, want %v, %d", typ, cell, numbers[i], state[i], want, wantState)
+				}
+			}
+			if odd != 0 {
+				t.Errorf("%d more are odd than were told", odd)
+			}
+		}
+	}
+}
+
+// The cells differ from round to round, since a processor learns a thousand of them by heart.
+func BenchmarkFloats(b *testing.B) {
+	const rows, rounds = 1024, 128
+	random := rand.New(rand.NewPCG(3, 4))
+	c := Column{Step: 1, Data: []byte("12345678")}
+	for range rows * rounds {
+		c.Start = append(c.Start, uint32(len(c.Data)))
+		c.Data = strconv.AppendFloat(c.Data, random.NormFloat64()*100, 'f', 1+random.IntN(3), 64)
+		c.End = append(c.End, uint32(len(c.Data)))
+		c.Data = append(c.Data, ',')
+	}
+	p := compile(b, field(contract.TypeNumber, ""))
+	numbers, state := make([]float64, rows), make([]uint8, rows)
+	part := func(i int) *Column {
+		from := i % rounds * rows
+		return &Column{Data: c.Data, Start: c.Start[from:], End: c.End[from:], Step: 1}
+	}
+	b.Run("column", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			p.Floats(part(i), numbers, state)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/cell")
+	})
+	b.Run("single", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			c := part(i)
+			for i := range numbers {
+				numbers[i], _ = ParseFloat(c.Cell(i))
+			}
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/cell")
+	})
+}

@@ -9,7 +9,8 @@ import (
 
 // A Layout is a compiled pattern of strptime, as Python's datetime reads it in the C locale.
 type Layout struct {
-	ops []op
+	ops   []op
+	fixed *fixed
 }
 
 // op is one step of a pattern: a directive, a literal byte or white space.
@@ -62,6 +63,7 @@ func CompileLayout(pattern string) (*Layout, error) {
 			l.ops = append(l.ops, op{kind: d})
 		}
 	}
+	l.fixed = compileFixed(l.ops)
 	return l, nil
 }
 
@@ -75,6 +77,11 @@ func lower(c byte) byte {
 // parse reads b as Python does: the pattern is a regular expression, of whose matches the first counts, and that must be
 // all of b. The first alternative of each step is taken without looking back, which is nearly always right.
 func (l *Layout) parse(b []byte) (civil, bool) {
+	if l.fixed != nil {
+		if c, ok := l.fixed.parse(b); ok {
+			return c, true
+		}
+	}
 	f := fields{year: 1900, month: 1, day: 1}
 	pos := 0
 	for i := range l.ops {
