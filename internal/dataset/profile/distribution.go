@@ -80,7 +80,7 @@ func (d *distribution) quantiles() []Quantile {
 // histogram leaves the far ends of a long tail out of the range, else one outlier would make it a single line.
 func (d *distribution) histogram() Histogram {
 	h := Histogram{Low: d.quantile(0.005), High: d.quantile(0.995), Counts: make([]int64, bins)}
-	if span := h.High - h.Low; span > 0 && d.high-d.low <= 2*span {
+	if span := h.High - h.Low; span == 0 || d.high-d.low <= 2*span {
 		h.Low, h.High = d.low, d.high
 	}
 	total := d.total()

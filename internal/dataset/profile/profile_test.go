@@ -228,6 +228,24 @@ func used(b *testing.B) int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
+func TestPictureOfAUsualValue(t *testing.T) {
+	h := numbersOf(Number, append(make([]float64, 999), 40)...).Summary("x").Numbers.Histogram
+	if h.Low != 0 || h.High != 40 || h.Counts[0] != 999 || h.Counts[bins-1] != 1 {
+		t.Errorf("%+v", h)
+	}
+}
+
+func BenchmarkSummary(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	c := NewColumn(Number)
+	for range 200000 {
+		c.Float(r.NormFloat64())
+	}
+	for b.Loop() {
+		c.Summary("x")
+	}
+}
+
 func benchmark(b *testing.B, next func() float64) {
 	c, values := NewColumn(Number), make([]float64, 8192)
 	for i := range values {

@@ -140,6 +140,12 @@ func literalTimes(n *node) error {
 
 // readTime turns a text literal into a time.
 func readTime(n *node) error {
+	for _, layout := range []string{"15:04", time.TimeOnly} {
+		if t, err := time.Parse(layout, n.name); err == nil {
+			n.op, n.kind, n.number = "number", Time, t.Sub(t.Truncate(24*time.Hour)).Seconds()
+			return nil
+		}
+	}
 	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05", time.DateTime, time.RFC3339} {
 		if t, err := time.Parse(layout, n.name); err == nil {
 			n.op, n.kind, n.number = "number", Time, float64(t.UnixNano())/1e9

@@ -24,6 +24,7 @@
 //
 // Numbers are float64. A time is its seconds since 1970; the difference of two times is a number of seconds, and a
 // text that is compared with a time is read as one: '2024-01-31', '2024-01-31T23:30' (UTC) or '2024-01-31T23:30:00+01:00'.
+// A time of day is its seconds since midnight, and '23:30' is one.
 // Texts are compared byte by byte. A condition can be compared with 0 and 1, as data writes them. The functions:
 //
 //	abs(x)  floor(x)  sqrt(x)       of a number; the root of a negative one has no value

@@ -141,6 +141,8 @@ func TestOneRow(t *testing.T) {
 		{"time_of_day(start) = 23.5 * 3600 + 15", full, "true"},
 		{"weekday(start) = 2 and weekday(finish) = 3", full, "true"}, // a Wednesday
 		{"max(start, finish) = finish", full, "true"},
+		{"start > '23:59:59'", full, "true"},
+		{"start = '06:30'", row{nil, nil, nil, nil, nil, nil, "1970-01-01T06:30:00Z"}, "true"},
 		{"is_missing(a)", full, "false"},
 		{"is_missing(shape) or is_missing(status)", full, "false"},
 
