@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"math"
 	"math/big"
 	"slices"
@@ -212,48 +213,51 @@ func (c *numbers) moments(n int64) (mean, deviation float64) {
 
 // distribution is all that is known of how the values lie.
 func (c *numbers) distribution() distribution {
-	var d distribution
-	if c.many == nil {
-		d.exact = true
-		for _, e := range c.few.entries {
-			if e.n > 0 {
-				v := math.Float64frombits(e.bits)
-				d.parts = append(d.parts, part{v, v, int64(e.n)}) //nolint:gosec // fewer rows than 2⁶³
-			}
-		}
-	} else {
-		d.parts = c.buckets()
+	if c.many != nil {
+		return distribution{parts: c.buckets()}
 	}
-	slices.SortFunc(d.parts, func(a, b part) int {
-		if a.upper < b.upper {
-			return -1
+	d := distribution{exact: true}
+	for _, e := range c.few.entries {
+		if e.n > 0 {
+			v := math.Float64frombits(e.bits)
+			d.parts = append(d.parts, part{v, v, int64(e.n)}) //nolint:gosec // fewer rows than 2⁶³
 		}
-		return 1 // no two are equal
-	})
+	}
+	slices.SortFunc(d.parts, func(a, b part) int { return cmp.Compare(a.upper, b.upper) })
 	return d
 }
 
-// buckets lists those that are not empty.
+// buckets lists those that are not empty, in the order of their values: below zero the highest place comes first.
 func (c *numbers) buckets() []part {
-	var parts []part
-	for index, p := range c.many {
-		if p == nil {
-			continue
+	parts := make([]part, 0, 4<<bucketBits)
+	put := func(bucket uint64, shift int, n uint64) {
+		if n > 0 {
+			lower, upper := bucketEdges(bucket, shift)
+			parts = append(parts, part{lower, upper, int64(n)}) //nolint:gosec // fewer rows than 2⁶³
 		}
-		if index == zeroPage {
-			parts = append(parts, part{-math.SmallestNonzeroFloat64, 0, int64(p.buckets[bucketMask])}) //nolint:gosec // fewer rows than 2⁶³
-			continue
+	}
+	for index := zeroPage - 1; index >= pages/2; index-- {
+		if d := c.far[index]; d != nil {
+			put(uint64(index), pageShift, d.count)
 		}
-		for i, n := range p.buckets {
-			if n > 0 {
-				lower, upper := bucketEdges(uint64(index)<<bucketBits|uint64(i), steps)
-				parts = append(parts, part{lower, upper, int64(n)}) //nolint:gosec // fewer rows than 2⁶³
+		if p := c.many[index]; p != nil {
+			for i := bucketMask; i >= 0; i-- {
+				put(uint64(index)<<bucketBits|uint64(i), steps, p.buckets[i])
 			}
 		}
 	}
-	for index, d := range c.far {
-		lower, upper := bucketEdges(uint64(index), pageShift)     //nolint:gosec // twelve bits
-		parts = append(parts, part{lower, upper, int64(d.count)}) //nolint:gosec // fewer rows than 2⁶³
+	if p := c.many[zeroPage]; p != nil {
+		parts = append(parts, part{-math.SmallestNonzeroFloat64, 0, int64(p.buckets[bucketMask])}) //nolint:gosec // fewer rows than 2⁶³
+	}
+	for index := range pages / 2 {
+		if d := c.far[index]; d != nil {
+			put(uint64(index), pageShift, d.count)
+		}
+		if p := c.many[index]; p != nil {
+			for i, n := range p.buckets {
+				put(uint64(index)<<bucketBits|uint64(i), steps, n)
+			}
+		}
 	}
 	return parts
 }

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -52,6 +53,9 @@ func TestAnySplitIsTheSame(t *testing.T) {
 					values[i] = next()
 				}
 				want := numbersOf(Number, values...).Summary("x")
+				if !slices.IsSortedFunc(want.full.parts, func(a, b part) int { return cmp.Compare(a.upper, b.upper) }) || want.full.total() != want.finite() {
+					t.Fatalf("%d values in parts that do not ascend, or hold %d", want.finite(), want.full.total())
+				}
 				parts := make([]*Column, 1+r.IntN(5))
 				for i := range parts {
 					parts[i] = NewColumn(Number)
