@@ -30,3 +30,11 @@ func (Data) Check(ctx context.Context, file, descriptor string, v *bool) error {
 func (Data) Baseline(ctx context.Context) error {
 	return run(ctx, pipeline.Request{Target: "data:baseline", Stages: pipeline.DataBaseline()})
 }
+
+// Profile shows each column of a file: type, missing and distinct values, range, quantiles, distribution.
+func (Data) Profile(ctx context.Context, file string) error {
+	return act(ctx, pipeline.DataProfile(file))
+}
+
+// Infer writes a first contract for a file, ranges left wide, every guess marked for review.
+func (Data) Infer(ctx context.Context, file string) error { return act(ctx, pipeline.DataInfer(file)) }

@@ -56,6 +56,14 @@ func (h Host) Secrets(project *config.Project) []string {
 	return secrets
 }
 
+// Room is the width of the terminal that data goes to, 0 if it is a file or a pipe, which has room for everything.
+func (h Host) Room() int {
+	if !term.IsTerminal(int(h.Out.Fd())) {
+		return 0
+	}
+	return h.Columns()
+}
+
 // Columns is the width of the terminal that data goes to, 80 if there is none.
 func (h Host) Columns() int {
 	if columns, _, err := term.GetSize(int(h.Out.Fd())); err == nil && columns > 0 {
