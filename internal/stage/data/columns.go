@@ -75,10 +75,7 @@ func numbers(c *profile.Summary) []string {
 }
 
 func characters(n int) string {
-	if n == 1 {
-		return "1 character"
-	}
-	return fmt.Sprintf("%d characters", n)
+	return fmt.Sprintf("%d chars", n)
 }
 
 func quantile(n *profile.Numbers, share float64) float64 {
