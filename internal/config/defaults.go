@@ -48,7 +48,8 @@ func Default(root string) *Project {
 			LeastCover:  5,
 			TestTimeout: Duration(5 * time.Minute),
 		},
-		Data: Data{Contracts: "data/schemas", Files: existing(root, "data"), Findings: 20, Memory: 32},
+		Data:      Data{Contracts: "data/schemas", Files: existing(root, "data"), Findings: 20, Memory: 32},
+		Benchmark: defaultBenchmark(),
 	}
 	if len(p.Tests.Unit) > 1 { // tests/unit, or else all of tests
 		p.Tests.Unit = p.Tests.Unit[:1]

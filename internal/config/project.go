@@ -21,6 +21,7 @@ type Project struct {
 	Security     Security               `yaml:"security"`
 	Unit         Unit                   `yaml:"unit"`
 	Data         Data                   `yaml:"data"`
+	Benchmark    Benchmark              `yaml:"benchmark"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
