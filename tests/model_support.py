@@ -1,5 +1,6 @@
 """Small readings, models and registries for the tests of the models; made once per process."""
 
+import atexit
 import shutil
 import tempfile
 from dataclasses import replace
@@ -150,6 +151,7 @@ def constant_graph(*outputs: float, inputs: int = len(FEATURES), names: int = 1)
 def _empty_store() -> Path:
     """An MLflow database with its tables: making them takes seconds, copying them none."""
     folder = Path(tempfile.mkdtemp(prefix="meter-mlflow-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     Registry(f"sqlite:///{folder / 'mlflow.db'}").champion_number("meter-regression")
     return folder / "mlflow.db"
 
