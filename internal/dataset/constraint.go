@@ -17,7 +17,7 @@ const (
 // judgeFloats checks bounds and the enum, and adds to the profile.
 func (w *worker) judgeFloats(c *column, v *vectors) {
 	numbers := v.numbers[:w.rows]
-	w.columns[c.index].profile.Floats(numbers)
+	w.columns[c.index].addNumbers(numbers)
 	if c.lowCell != nil || c.highCell != nil {
 		low, high := c.low, c.high
 		for i, number := range numbers {
@@ -67,7 +67,7 @@ func (w *worker) outside(c *column, v *vectors, i int, rule string) {
 // judgeTimes checks bounds and the enum, adds to the profile and looks for the latest.
 func (w *worker) judgeTimes(c *column, v *vectors) {
 	t := &w.columns[c.index]
-	t.profile.Floats(v.numbers[:w.rows])
+	t.addNumbers(v.numbers[:w.rows])
 	for i, micros := range v.micros[:w.rows] {
 		if v.state[i] != cell.Present {
 			continue

@@ -49,6 +49,9 @@ func (f *file) judgeColumns() {
 
 // total of all workers.
 func (f *file) total(c *column) *tally {
+	for _, w := range f.workers {
+		w.columns[c.index].flush()
+	}
 	sum := &f.workers[0].columns[c.index]
 	for _, w := range f.workers[1:] {
 		t := &w.columns[c.index]
