@@ -1,57 +1,72 @@
 package profile
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
-// Bins are the shares (0 to 1) of today's values in the bins of its own histogram, or of its most frequent texts, and
-// those of the baseline in the same ones. Either is nil where there is nothing to draw: no value, or too many distinct
-// texts to count.
-func Bins(today, baseline *Summary) (shares, before []float64) {
-	switch {
-	case today == nil:
-		return nil, nil
-	case today.Numbers != nil:
-		h := today.Numbers.Histogram
-		shares = portions(h.Counts)
-		if baseline != nil && baseline.Distribution != nil {
-			before = baseline.binned(h)
-		}
-	case today.Texts != nil:
-		var counts []int64
-		for _, v := range today.Texts.Frequent {
-			counts = append(counts, v.Count)
-		}
-		shares = sharesOf(counts, today.Count)
-		if baseline != nil && baseline.Texts != nil && len(baseline.Texts.Frequent) > 0 {
-			before = sharesOf(baseline.occurrences(today.Texts.Frequent), baseline.Count)
-		}
-	}
-	return shares, before
+// A Picture is how today's values lie beside the baseline's: shares (0 to 1) in the same bins, which are of equal width
+// from Low to High, or one for each of the most frequent texts.
+type Picture struct {
+	Shares   []float64 // nil where there is nothing to draw: no value, or too many distinct texts to count
+	Baseline []float64 // nil where there is no baseline
+	Low      float64   // of numbers
+	High     float64
 }
 
-// binned puts the baseline's values into the bins of another histogram; what lies outside is in none of them.
-func (s *Summary) binned(h Histogram) []float64 {
-	d := s.Distribution.parts()
-	total := float64(d.total())
-	if total == 0 || len(h.Counts) == 0 {
-		return nil
+// NewPicture draws both over the range of both, so that a baseline that lies elsewhere is seen there.
+func NewPicture(today, baseline *Summary) Picture {
+	switch {
+	case today == nil:
+		return Picture{}
+	case today.Numbers != nil:
+		return numbersPicture(today, baseline)
+	case today.Texts != nil:
+		return textsPicture(today, baseline)
+	default:
+		return Picture{}
 	}
-	width := (h.High - h.Low) / float64(len(h.Counts))
-	shares := make([]float64, len(h.Counts))
-	if width <= 0 {
-		return nil
+}
+
+func numbersPicture(today, baseline *Summary) Picture {
+	h := today.Numbers.Histogram
+	p := Picture{Shares: portions(h.Counts), Low: h.Low, High: h.High}
+	if baseline == nil || baseline.Distribution == nil || baseline.Numbers == nil || today.Distribution == nil {
+		return p
 	}
-	below := 0.0
-	for _, p := range d.parts { // those under the first bin, without a single value on its edge
-		if p.upper < h.Low {
-			below += float64(p.n)
+	before := baseline.Numbers.Histogram
+	p.Low, p.High = min(h.Low, before.Low), max(h.High, before.High)
+	p.Shares = today.Distribution.binned(p.Low, p.High)
+	p.Baseline = baseline.Distribution.binned(p.Low, p.High)
+	return p
+}
+
+func textsPicture(today, baseline *Summary) Picture {
+	var counts []int64
+	for _, v := range today.Texts.Frequent {
+		counts = append(counts, v.Count)
+	}
+	p := Picture{Shares: sharesOf(counts, today.Count)}
+	if baseline != nil && baseline.Texts != nil && len(baseline.Texts.Frequent) > 0 {
+		p.Baseline = sharesOf(baseline.occurrences(today.Texts.Frequent), baseline.Count)
+	}
+	return p
+}
+
+// binned puts the values into the bins of a picture; the outermost hold what lies outside, too.
+func (t *Distribution) binned(low, high float64) []float64 {
+	d := t.parts()
+	counts := make([]int64, bins)
+	total, before := d.total(), int64(0)
+	for i := range counts {
+		upto := total
+		if i < bins-1 && high > low {
+			upto = int64(math.Round(d.below(low + (high-low)*float64(i+1)/bins)))
 		}
+		counts[i] = upto - before
+		before = upto
 	}
-	for i := range shares {
-		upto := max(below, d.below(h.Low+width*float64(i+1)))
-		shares[i] = (upto - below) / total
-		below = upto
-	}
-	return shares
+	return sharesOf(counts, total)
 }
 
 func (s *Summary) occurrences(values []Value) []int64 {

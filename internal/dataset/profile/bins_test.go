@@ -15,35 +15,41 @@ func numbersFrom(low, high int) *Summary {
 	return &s
 }
 
-func TestBinsOfEqualDataAreEqual(t *testing.T) {
-	for _, n := range []int{40, 1000, 5000} { // single values, thinned values, buckets
+func sum(shares []float64) float64 {
+	total := 0.0
+	for _, share := range shares {
+		total += share
+	}
+	return total
+}
+
+func TestPictureOfEqualDataIsEqual(t *testing.T) {
+	for _, n := range []int{1, 40, 1000, 5000} { // single values, thinned values, buckets
 		s := numbersFrom(1, n+1)
-		shares, before := Bins(s, s)
-		sum := 0.0
-		for i, share := range shares {
-			sum += before[i]
-			if math.Abs(share-before[i]) > 0.01 {
-				t.Errorf("%d values: bin %d holds %.3f today and %.3f before", n, i, share, before[i])
+		p := NewPicture(s, s)
+		for i, share := range p.Shares {
+			if math.Abs(share-p.Baseline[i]) > 1e-9 {
+				t.Errorf("%d values: bin %d holds %.3f today and %.3f before", n, i, share, p.Baseline[i])
 			}
 		}
-		if math.Abs(sum-1) > 0.01 {
-			t.Errorf("%d values: the baseline's bins add up to %.3f", n, sum)
+		if math.Abs(sum(p.Shares)-1) > 1e-9 {
+			t.Errorf("%d values: the bins add up to %.3f", n, sum(p.Shares))
 		}
 	}
 }
 
-func TestBinsLeaveOutWhatTheBaselineHadElsewhere(t *testing.T) {
-	_, before := Bins(numbersFrom(500, 1000), numbersFrom(0, 1000))
-	sum := 0.0
-	for _, share := range before {
-		sum += share
+func TestPictureShowsABaselineThatLiesElsewhere(t *testing.T) {
+	p := NewPicture(numbersFrom(500, 1000), numbersFrom(0, 500))
+	half := len(p.Shares) / 2
+	if p.Low > 5 || p.High < 990 || sum(p.Shares[:half-1]) > 0.01 || sum(p.Baseline[half+1:]) > 0.01 {
+		t.Errorf("%+v", p)
 	}
-	if math.Abs(sum-0.5) > 0.01 {
-		t.Errorf("half of the baseline lies in today's range, but %.3f is drawn", sum)
+	if math.Abs(sum(p.Baseline)-1) > 1e-9 {
+		t.Errorf("the baseline's bins add up to %.3f", sum(p.Baseline))
 	}
 }
 
-func TestBinsOfTexts(t *testing.T) {
+func TestPictureOfTexts(t *testing.T) {
 	texts := func(values ...string) *Summary {
 		c := NewColumn(Text)
 		for _, v := range values {
@@ -52,17 +58,17 @@ func TestBinsOfTexts(t *testing.T) {
 		s := c.Summary("t")
 		return &s
 	}
-	shares, before := Bins(texts("a", "a", "a", "b"), texts("b", "c"))
-	if len(shares) != 2 || shares[0] != 0.75 || shares[1] != 0.25 || before[0] != 0 || before[1] != 0.5 {
-		t.Errorf("today %v, before %v", shares, before)
+	p := NewPicture(texts("a", "a", "a", "b"), texts("b", "c"))
+	if len(p.Shares) != 2 || p.Shares[0] != 0.75 || p.Shares[1] != 0.25 || p.Baseline[0] != 0 || p.Baseline[1] != 0.5 {
+		t.Errorf("%+v", p)
 	}
 }
 
-func TestBinsOfNothing(t *testing.T) {
+func TestPictureOfNothing(t *testing.T) {
 	empty := NewColumn(Number).Summary("n")
 	for _, s := range []*Summary{nil, &empty} {
-		if shares, before := Bins(s, nil); shares != nil || before != nil {
-			t.Errorf("bins of nothing are %v and %v", shares, before)
+		if p := NewPicture(s, nil); p.Shares != nil || p.Baseline != nil {
+			t.Errorf("nothing is drawn as %+v", p)
 		}
 	}
 }

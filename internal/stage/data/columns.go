@@ -97,12 +97,11 @@ func value(kind profile.Kind, v float64) string {
 
 // spread is the picture: of numbers from low to high, of texts the most frequent ones.
 func spread(today, baseline *profile.Summary) engine.Spread {
-	s := engine.Spread{}
-	s.Shares, s.Baseline = profile.Bins(today, baseline)
+	p := profile.NewPicture(today, baseline)
+	s := engine.Spread{Shares: p.Shares, Baseline: p.Baseline}
 	switch {
 	case today.Numbers != nil:
-		h := today.Numbers.Histogram
-		s.Low, s.High = value(today.Kind, h.Low), value(today.Kind, h.High)
+		s.Low, s.High = value(today.Kind, p.Low), value(today.Kind, p.High)
 	case today.Texts != nil && len(today.Texts.Frequent) > 0:
 		f := today.Texts.Frequent
 		s.Low, s.High = f[0].Text, f[len(f)-1].Text
