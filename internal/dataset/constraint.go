@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"math"
 	"strconv"
 	"unicode/utf8"
 
@@ -19,9 +18,9 @@ func (w *worker) judgeFloats(c *column, v *vectors) {
 	numbers := v.numbers[:w.rows]
 	w.columns[c.index].addNumbers(numbers)
 	if c.lowCell != nil || c.highCell != nil {
-		low, high := c.low, c.high
+		low, high, short := c.low, c.high, c.shortBounds
 		for i, number := range numbers {
-			if low < number && number < high {
+			if low <= number && number <= high && (short && cell.Short(v.cells.Cell(i)) || low < number && number < high) {
 				continue
 			}
 			if v.state[i] == cell.Present {
@@ -36,20 +35,17 @@ func (w *worker) judgeFloats(c *column, v *vectors) {
 // it in a digit that float64 does not hold. NaN is within none.
 func (w *worker) judgeBounds(c *column, v *vectors, i int) {
 	text := v.cells.Cell(i)
-	if c.lowCell != nil && c.beyond(text, v.numbers[i], c.lowCell, c.low, -1) {
+	if c.lowCell != nil && c.beyond(text, c.lowCell, -1) {
 		w.outside(c, v, i, RuleMinimum)
 	}
-	if c.highCell != nil && c.beyond(text, v.numbers[i], c.highCell, c.high, 1) {
+	if c.highCell != nil && c.beyond(text, c.highCell, 1) {
 		w.outside(c, v, i, RuleMaximum)
 	}
 }
 
 // beyond says whether a number is on that side of a bound.
-func (c *column) beyond(text []byte, number float64, boundText []byte, bound float64, side int) bool {
-	if number == bound && c.shortBounds && cell.Short(text) && !math.IsInf(number, 0) {
-		return false
-	}
-	order, ok := c.parser.Compare(text, boundText)
+func (c *column) beyond(text, bound []byte, side int) bool {
+	order, ok := c.parser.Compare(text, bound)
 	return !ok || order*side > 0
 }
 

@@ -129,6 +129,7 @@ func (c *column) addBounds() error {
 		switch c.kind {
 		case cell.Float:
 			*b.number, ok = c.parser.Float(*b.cell)
+			c.shortBounds = c.shortBounds && !math.IsInf(*b.number, 0)
 		case cell.Time:
 			*b.micros, ok = c.parser.Time(*b.cell)
 		case cell.Text:

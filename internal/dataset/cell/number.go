@@ -3,6 +3,7 @@ package cell
 import (
 	"bytes"
 	"math"
+	"math/bits"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -96,7 +97,7 @@ func notSpace(c byte) bool { return ' ' < c && c < utf8.RuneSelf }
 
 // ParseFloat reads a plain number: what strconv.ParseFloat would say of it, in a fifth of the time for what is usual.
 func ParseFloat(b []byte) (float64, bool) {
-	if uint(len(b)-1) >= 17 { // none, or more digits than are exact
+	if uint(len(b)-1) >= 20 { // none, or more digits than a uint64 holds
 		return parseFloatSlowly(b)
 	}
 	i, negative := 0, false
@@ -126,18 +127,39 @@ func ParseFloat(b []byte) (float64, bool) {
 			fraction++
 		}
 	}
-	if digits+fraction == 0 || mantissa >= 1<<53 {
+	if digits+fraction == 0 || digits+fraction > 19 {
 		return parseFloatSlowly(b)
 	}
-	// Both are exact, so that their quotient is rounded once, as it must be (Clinger).
 	v := float64(mantissa)
-	if fraction > 0 {
+	switch {
+	case fraction == 0:
+	case mantissa < 1<<53: // both are exact, so that their quotient is rounded once, as it must be (Clinger)
 		v /= power(fraction)
+	default:
+		v = divide(mantissa, uint64(power(fraction)))
 	}
 	if negative {
 		v = -v
 	}
 	return v, true
+}
+
+// divide rounds the quotient of two integers, neither of which is zero, once and to the nearest even float64. Both are
+// shifted so that the quotient has 64 bits, 11 more than there is room for.
+func divide(a, b uint64) float64 {
+	shiftA, shiftB := bits.LeadingZeros64(a), bits.LeadingZeros64(b)
+	a, b = a<<shiftA, b<<shiftB
+	high, low, exponent := a, uint64(0), shiftB-shiftA-64
+	if a >= b {
+		high, low, exponent = a>>1, a<<63, exponent+1
+	}
+	quotient, rest := bits.Div64(high, low, b)
+	kept, dropped := quotient>>11, quotient&(1<<11-1)
+	const half = 1 << 10
+	if dropped > half || dropped == half && (rest > 0 || kept&1 == 1) {
+		kept++
+	}
+	return float64(kept) * math.Float64frombits(uint64(1023+11+exponent)<<52) //nolint:gosec // between -127 and 1, so normal
 }
 
 // power of ten, exact up to 22.
