@@ -103,7 +103,9 @@ func Open(ctx context.Context, host Host, action Action) (err error) {
 	if err != nil {
 		s.say("warning: sweep database servers of an earlier run: %v", err)
 	}
-	s.swept = append(s.swept, servers...)
+	for _, dir := range servers {
+		s.swept = append(s.swept, "removed a server that a killed run left: "+dir)
+	}
 	return action(ctx, s)
 }
 
