@@ -81,6 +81,7 @@ func (w *worker) judgeOdd(c *column, v *vectors) {
 			v.numbers[i] = math.NaN()
 		case cell.Text:
 			v.start[i], v.end[i] = 1, 0
+		case cell.Float:
 		}
 	}
 }

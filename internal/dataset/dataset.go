@@ -91,7 +91,7 @@ func (o *Options) setDefaults() {
 // judge the whole file, which is open.
 func (f *file) judge(ctx context.Context, s *stream) error {
 	if f.contract.Dialect.Header && s.header != nil {
-		f.plan.judgeHeader(s.header, f.findings)
+		f.plan.judgeHeader(s, f.findings)
 	}
 	f.plan.openKeys(f.options.Scratch, f.options.Memory)
 	if err := errors.Join(f.openForeign(ctx), f.openSeries(), f.openLeak()); err != nil {

@@ -265,11 +265,11 @@ func examples() []example {
 		},
 		{
 			"rows", twoColumns + "quality:\n  rows: {minimum: 2, maximum: 3}\n", "id,text\n1,a\n2,b\n", "id,text\n1,a\n",
-			[]string{"rows: 1 rows are fewer than the least number, 2"},
+			[]string{"rows: the file has 1 rows, at least 2 are asked for"},
 		},
 		{
 			"too many rows", twoColumns + "quality:\n  rows: {maximum: 2}\n", "", "id,text\n1,a\n2,b\n3,c\n",
-			[]string{"rows: 3 rows are more than the greatest number, 2"},
+			[]string{"rows: the file has 3 rows, at most 2 are asked for"},
 		},
 		{
 			"nulls", twoColumns + "quality:\n  nulls: {text: 0.25}\n", "id,text\n1,a\n2,b\n3,\n4,c\n", "id,text\n1,a\n2,\n3,\n4,c\n",
@@ -325,7 +325,14 @@ func examples() []example {
 			[]string{"drift: there is no baseline none.json to compare with"},
 		},
 		{"empty", twoColumns, "", "", []string{"empty: the file is empty"}},
-		{"header only", twoColumns, "", "id,text\n", []string{"rows: 0 rows are fewer than the least number, 1"}},
+		{"header only", twoColumns, "", "id,text\n", []string{"rows: the file has 0 rows, at least 1 are asked for"}},
+		{
+			"comments", "dialect: {commentChar: \"#\"}" + twoColumns, "# made by hand\nid,text\n1,a\n# more\n2,b\n", "# made by hand\nid,txt\n1,a\n# more\nx,b\n",
+			[]string{
+				`incorrect-label text row 2 field 2: column 2 is labelled "txt", the contract calls it "text"`,
+				`type-error id row 5 field 1: "x" is no integer`,
+			},
+		},
 		{
 			"lines", twoColumns, "id,text\n1,\"a\nb\"\n2,b\n", "id,text\n1,\"a\nb\"\nx,b\n",
 			[]string{`type-error id row 3 line 4 field 1: "x" is no integer`},

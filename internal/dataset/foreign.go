@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -117,8 +118,7 @@ func referred(columns []*column, b *records.Block, from int) []string {
 func appendSized(dst []byte, part func([]byte) []byte) []byte {
 	start := len(dst)
 	dst = part(append(dst, 0, 0, 0, 0))
-	size := len(dst) - start - 4
-	dst[start], dst[start+1], dst[start+2], dst[start+3] = byte(size>>24), byte(size>>16), byte(size>>8), byte(size)
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4)) //nolint:gosec // a record is at most 16 MiB
 	return dst
 }
 
@@ -149,16 +149,16 @@ func (w *worker) judgeForeign() {
 }
 
 func (w *worker) refers(k *foreignKey, i int) bool {
-	any := false
+	refers := false
 	for _, c := range k.columns {
 		switch w.own[c.index].state[i] {
 		case cell.Present:
-			any = true
+			refers = true
 		case cell.Wrong:
 			return false
 		}
 	}
-	return any
+	return refers
 }
 
 func (w *worker) addForeign(k *foreignKey, i int) {

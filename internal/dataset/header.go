@@ -10,7 +10,8 @@ import (
 // judgeHeader compares the labels with the fields by their order, as frictionless does: each label must be the name of
 // the field at its place. It also says how many cells a row must have: as many as there are labels, so that a column too
 // many or too few is told once and not for each row.
-func (p *plan) judgeHeader(labels [][]byte, f *findings) {
+func (p *plan) judgeHeader(s *stream, f *findings) {
+	labels := s.header
 	names := make([]string, len(labels))
 	for i, label := range labels {
 		names[i] = string(bytes.TrimSpace(label))
@@ -19,12 +20,15 @@ func (p *plan) judgeHeader(labels [][]byte, f *findings) {
 		names = nil
 	}
 	for i, name := range names {
-		p.judgeLabel(i, names, name, labels[i], f)
+		if found := p.judgeLabel(i, names, name); found.Rule != "" {
+			found.Field, found.Row, found.Line, found.Value = i+1, s.row, s.line, shown(labels[i])
+			f.say(found)
+		}
 	}
 	for i := len(names); i < len(p.columns); i++ {
 		field := p.columns[i].field.Name
 		f.say(Finding{
-			Rule: RuleMissingLabel, Column: field, Field: i + 1, Row: 1, Line: 1,
+			Rule: RuleMissingLabel, Column: field, Field: i + 1, Row: s.row, Line: s.line,
 			Message: fmt.Sprintf("the header has no column %q", field), Help: "add the column, or take the field out of the contract",
 		})
 	}
@@ -34,17 +38,17 @@ func (p *plan) judgeHeader(labels [][]byte, f *findings) {
 	}
 }
 
-func (p *plan) judgeLabel(i int, names []string, name string, label []byte, f *findings) {
-	found := Finding{Field: i + 1, Row: 1, Line: 1, Value: shown(label)}
-	earlier := slices.Index(names[:i], name)
+// judgeLabel returns what is wrong with the i-th label, without its place; nothing if it has no rule.
+func (p *plan) judgeLabel(i int, names []string, name string) Finding {
+	label := shown([]byte(name))
 	if i >= len(p.columns) {
-		found.Rule = RuleExtraLabel
-		found.Message = fmt.Sprintf("column %d, %q, is not in the contract", i+1, found.Value)
-		found.Help = "remove the column, or add a field to the contract"
-		f.say(found)
-		return
+		return Finding{
+			Rule: RuleExtraLabel, Message: fmt.Sprintf("column %d, %q, is not in the contract", i+1, label),
+			Help: "remove the column, or add a field to the contract",
+		}
 	}
-	found.Column = p.columns[i].field.Name
+	found := Finding{Column: p.columns[i].field.Name}
+	earlier := slices.Index(names[:i], name)
 	switch {
 	case name == "":
 		found.Rule = RuleBlankLabel
@@ -52,11 +56,11 @@ func (p *plan) judgeLabel(i int, names []string, name string, label []byte, f *f
 		found.Help = "label the column"
 	case earlier >= 0:
 		found.Rule = RuleDuplicateLabel
-		found.Message = fmt.Sprintf("column %d has the label of column %d, %q", i+1, earlier+1, found.Value)
+		found.Message = fmt.Sprintf("column %d has the label of column %d, %q", i+1, earlier+1, label)
 		found.Help = "give each column a label of its own"
 	case name != found.Column:
 		found.Rule = RuleIncorrectLabel
-		found.Message = fmt.Sprintf("column %d is labelled %q, the contract calls it %q", i+1, found.Value, found.Column)
+		found.Message = fmt.Sprintf("column %d is labelled %q, the contract calls it %q", i+1, label, found.Column)
 		found.Help = "rename one of the two"
 		if j := p.column(name); j != nil {
 			found.Help = fmt.Sprintf("the contract has %q as column %d: put the columns in its order", name, j.index+1)
@@ -64,8 +68,6 @@ func (p *plan) judgeLabel(i int, names []string, name string, label []byte, f *f
 		if strings.EqualFold(name, found.Column) {
 			found.Help = "rename one of the two: upper and lower case differ"
 		}
-	default:
-		return
 	}
-	f.say(found)
+	return found
 }

@@ -15,6 +15,8 @@ import (
 type stream struct {
 	reader *records.Reader
 	header [][]byte // the labels; nil if there are none
+	row    int64    // of the header, from 1
+	line   int64    // likewise
 
 	mu       sync.Mutex
 	first    []*records.Block // parsed already, up to the one with the header
@@ -40,7 +42,11 @@ func openStream(ctx context.Context, path string, c *contract.Contract, o *Optio
 		}
 		b.Parse()
 		s.first = append(s.first, b)
+		if b.Records == 0 {
+			s.row, s.line = s.row+int64(b.Rows), s.line+int64(b.Lines)
+		}
 		if b.Records > 0 {
+			s.row, s.line = s.row+int64(b.Row(0))+1, s.line+int64(b.Line(0))+1
 			for i := range b.Cells(0) {
 				s.header = append(s.header, slices.Clone(b.Cell(0, i)))
 			}

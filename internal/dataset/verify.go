@@ -154,7 +154,7 @@ func (k *keySpec) late(r repeat) *late {
 		l.Help = "remove one of the two rows, or correct the value"
 	case RuleDuplicates:
 		l.whole = true
-		l.message = func(f *Finding, other int64) string { return fmt.Sprintf("the row equals row %d in every cell", other) }
+		l.message = func(_ *Finding, other int64) string { return fmt.Sprintf("the row equals row %d in every cell", other) }
 		l.Help = "remove one of the two rows"
 		return l
 	default:

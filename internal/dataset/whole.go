@@ -17,7 +17,7 @@ func (f *file) judgeRows() {
 	f.measure(Measure{Name: "rows", Value: float64(f.records), Limit: float64(least), Least: true})
 	if f.records < least {
 		f.findings.say(Finding{
-			Rule: RuleRows, Message: fmt.Sprintf("%d rows are fewer than the least number, %d", f.records, least),
+			Rule: RuleRows, Message: fmt.Sprintf("the file has %d rows, at least %d are asked for", f.records, least),
 			Help: "see what should have written them",
 		})
 	}
@@ -26,7 +26,7 @@ func (f *file) judgeRows() {
 	}
 	if q.MaxRows > 0 && f.records > q.MaxRows {
 		f.findings.say(Finding{
-			Rule: RuleRows, Message: fmt.Sprintf("%d rows are more than the greatest number, %d", f.records, q.MaxRows),
+			Rule: RuleRows, Message: fmt.Sprintf("the file has %d rows, at most %d are asked for", f.records, q.MaxRows),
 			Help: "see whether rows were written twice, or raise the number in the contract",
 		})
 	}

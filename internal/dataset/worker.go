@@ -266,7 +266,7 @@ func (w *worker) gather(c *column, v *vectors) {
 	}
 	for i := range w.rows {
 		v.start[i], v.end[i] = 1, 0
-		if r := w.from + i; c.index < b.Cells(r) && !(w.isBlankRow(i) && w.isBlankLine(r)) {
+		if r := w.from + i; c.index < b.Cells(r) && (!w.isBlankRow(i) || !w.isBlankLine(r)) {
 			at := int(b.First[r]) + c.index
 			v.start[i], v.end[i] = b.Start[at], b.End[at]
 		}

@@ -68,7 +68,8 @@ func TestKeys(t *testing.T) {
 	}{
 		{
 			"numbers", field(contract.TypeNumber, ""),
-			[]string{"1", "1.0", "+1", "01", "10e-1", "0.1E1", " 1 "}, []string{"-1", "1.0000000000000000000001", "10", "0.1", "0", "nan", "inf", "-inf", "1e400", "1e401"},
+			[]string{"1", "1.0", "+1", "01", "10e-1", "0.1E1", " 1 "},
+			[]string{"-1", "1.0000000000000000000001", "10", "0.1", "0", "nan", "inf", "-inf", "1e400", "1e401"},
 		},
 		{"zeros", field(contract.TypeNumber, ""), []string{"0", "-0", "0.000", "0e9", ".0"}, []string{"1e-400", "-1"}},
 		{"beyond float64", field(contract.TypeInteger, ""), []string{"9007199254740993", "+9007199254740993"}, []string{"9007199254740992"}},

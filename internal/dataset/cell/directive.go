@@ -19,6 +19,26 @@ func (o op) length(b []byte, try int) int {
 		return fixedDigits(b, 4, try)
 	case 'y':
 		return fixedDigits(b, 2, try)
+	case 'j':
+		return yearDay(b, try)
+	case 'f':
+		n, _ := splitDigits(b[:min(len(b), 6)])
+		return max(len(n)-try, 0)
+	case 'z':
+		return zone(b, try)
+	case 'd', 'm', 'I', 'H', 'M', 'S', 'w', 'u':
+		return smallNumber(o.kind, b, try)
+	}
+	if try > 0 {
+		return 0
+	}
+	_, n := word(o.kind, b)
+	return n
+}
+
+// smallNumber is of one or two digits.
+func smallNumber(kind byte, b []byte, try int) int {
+	switch kind {
 	case 'd':
 		if try == 0 && len(b) > 1 && b[0] == ' ' && '1' <= b[1] && b[1] <= '9' {
 			return 2
@@ -34,21 +54,8 @@ func (o op) length(b []byte, try int) int {
 		return oneOrTwo(b, 0, 61, try)
 	case 'w':
 		return oneDigit(b, 0, 6, try)
-	case 'u':
+	default: // u
 		return oneDigit(b, 1, 7, try)
-	case 'j':
-		return yearDay(b, try)
-	case 'f':
-		n, _ := splitDigits(b[:min(len(b), 6)])
-		return max(len(n)-try, 0)
-	case 'z':
-		return zone(b, try)
-	default:
-		_, n := word(o.kind, b)
-		if try > 0 {
-			return 0
-		}
-		return n
 	}
 }
 

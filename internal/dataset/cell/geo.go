@@ -73,6 +73,7 @@ func (p *Parser) Elements(b []byte) int {
 		if json.Unmarshal(b, &members) == nil {
 			return len(members)
 		}
+	default:
 	}
 	return runes(b)
 }

@@ -26,8 +26,9 @@ func compileText(f contract.Field) (func([]byte) bool, error) {
 		return compileGeojson(f)
 	case contract.TypeGeopoint:
 		return compileGeopoint(f)
+	default:
+		return nil, fmt.Errorf("field %q: unknown type %q", f.Name, f.Type)
 	}
-	return nil, fmt.Errorf("field %q: unknown type %q", f.Name, f.Type)
 }
 
 func compileString(f contract.Field) (func([]byte) bool, error) {

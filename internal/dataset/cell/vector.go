@@ -85,9 +85,9 @@ func (c *Column) words(first int, numbers []float64, integer bool) int {
 		}
 		w := binary.LittleEndian.Uint64(data[e-most:])
 		// The sign becomes a zero, and so does what stands before the cell.
-		shift := uint(64 - 8*n) //nolint:gosec // 0 to 56
+		shift := uint(64 - 8*n)
 		negative := uint64(0)
-		if byte(w>>(shift&63)) == '-' {
+		if w>>(shift&63)&0xff == '-' {
 			negative = 1
 		}
 		if shift += uint(negative) << 3; shift >= 64 {
@@ -99,7 +99,7 @@ func (c *Column) words(first int, numbers []float64, integer bool) int {
 		fraction := uint(0)
 		x := w ^ points
 		if t := (x - ones) & ^x & (0x80 * ones); t != 0 {
-			point := uint(bits.TrailingZeros64(t)) &^ 7 //nolint:gosec // its first bit, 0 to 56
+			point := uint(bits.TrailingZeros64(t)) &^ 7 // its first bit, 0 to 56
 			if integer || shift == 56 {                 // a point, or nothing but a point
 				return i
 			}
