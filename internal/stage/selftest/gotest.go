@@ -19,7 +19,7 @@ func goTestStep(module string, ci bool) engine.Step {
 	return engine.Step{
 		Name: "test", Judges: "the pipeline's own tests", Slots: 2, Timeout: timeout,
 		Needs: []engine.Need{engine.NeedPython, "python:peers", engine.NeedGitleaks}, Rerun: "go test -tags mage -race ./...",
-		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env"},
+		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docs/data-differences.md"},
 		Command: &engine.Command{
 			Program: "go",
 			// -count=1: a cached pass says nothing about the tools and servers that these tests drive.
