@@ -117,7 +117,7 @@ func (p *Provisioner) buildGitleaks(ctx context.Context, tool builtTool, say fun
 		Env: p.env.with(map[string]string{"GOWORK": "off", "GOOS": "", "GOARCH": "", "CGO_ENABLED": "0"}).list(),
 		Line: func(line string) {
 			if strings.HasPrefix(line, "go: downloading ") {
-				say("building gitleaks: downloading its modules")
+				say("building gitleaks: downloading its modules, then compiling them")
 			}
 		},
 	})
