@@ -28,6 +28,7 @@ const (
 	ModelsPlaceholder   = "{models}"   // directory of the models that training handed over
 	RequestsPlaceholder = "{requests}" // file of request bodies that training handed over, a JSON array
 	PortPlaceholder     = "{port}"     // free port that the server is to listen on
+	SecondsPlaceholder  = "{seconds}"  // how long a profiler is to watch at the most
 )
 
 // A Measure is a program that times something in its own process, many times.

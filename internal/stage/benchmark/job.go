@@ -39,8 +39,9 @@ type job struct {
 	models bool // it takes what training handed over
 	// definition is what makes its figures comparable: command, rate, and whatever else is measured with.
 	definition any
-	// measure makes one repetition.
+	// measure makes one repetition; profile makes one that is watched, and draws where the time goes into a file.
 	measure func(context.Context, place) ([]float64, error)
+	profile func(context.Context, place, string) error
 	// seen returns what all repetitions on a set showed beside times, once they are over.
 	seen func() ([]engine.Finding, []string)
 }
@@ -242,6 +243,7 @@ func newMeasure(s stage, p *config.Project, m config.Measure) job {
 	j := job{
 		stage: s, p: p, name: m.Name, judges: m.Judges, unit: "rounds", limit: m.Limit.Std(), wanted: p.Benchmark.Processes,
 		models: takesModels(m.Command, m.Env), definition: definition(p.Root, m.Command),
+		profile: profileMeasure(m),
 	}
 	count := 0
 	j.measure = func(ctx context.Context, at place) ([]float64, error) {
@@ -274,6 +276,7 @@ func newLoad(s stage, p *config.Project, l config.LoadTest) job {
 		models: takesModels(append(slices.Clone(l.Command), l.Bodies), l.Env),
 		definition: definition(p.Root, append(slices.Clone(l.Command), l.Bodies),
 			l.Path, strconv.Itoa(l.Rate), l.Warmup.Std().String(), l.Duration.Std().String()),
+		profile: profileLoad(l),
 	}
 	var all tally
 	j.measure = func(ctx context.Context, at place) ([]float64, error) {
@@ -294,11 +297,7 @@ func newLoad(s stage, p *config.Project, l config.LoadTest) job {
 
 // underLoad starts a server as in service, warms it up, and measures its answers.
 func underLoad(ctx context.Context, at place, l config.LoadTest) (answers, error) {
-	path := at.fill([]string{l.Bodies})[0]
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(at.p.Root, filepath.FromSlash(path))
-	}
-	bodies, err := readBodies(path)
+	bodies, err := at.bodies(l)
 	if err != nil {
 		return answers{}, err
 	}
@@ -313,6 +312,15 @@ func underLoad(ctx context.Context, at place, l config.LoadTest) (answers, error
 	}
 	a, err := s.load(ctx, l, bodies)
 	return a, errors.Join(err, s.stop())
+}
+
+// bodies are those that the load is made of.
+func (at place) bodies(l config.LoadTest) ([][]byte, error) {
+	path := at.fill([]string{l.Bodies})[0]
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(at.p.Root, filepath.FromSlash(path))
+	}
+	return readBodies(path)
 }
 
 func (s *server) load(ctx context.Context, l config.LoadTest, bodies [][]byte) (answers, error) {

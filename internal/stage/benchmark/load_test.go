@@ -69,11 +69,11 @@ func TestAttack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a.sent < 54 || a.sent > 61 || len(a.latencies) != a.sent || len(a.wrong) != 0 || len(a.bodies) != 3 {
+	if a.sent != 60 || len(a.latencies) != a.sent || len(a.wrong) != 0 || len(a.bodies) != 3 {
 		t.Errorf("%d sent, %d right, wrong %v, answers %v", a.sent, len(a.latencies), a.wrong, a.bodies)
 	}
 	for body, n := range s.seen {
-		if n < a.sent/3 || n > a.sent/3+1 {
+		if n != a.sent/3 {
 			t.Errorf("%s was sent %d of %d times", body, n, a.sent)
 		}
 	}
@@ -137,10 +137,7 @@ func TestDigest(t *testing.T) {
 		result(1, 10*time.Millisecond, patience+1, 0, "Post: context deadline exceeded"),
 		result(3, 30*time.Millisecond, time.Millisecond, 0, "Post \"http://127.0.0.1:1/\": dial tcp: connect: connection refused"),
 	}
-	a, err := digest(results, 100, 40*time.Millisecond)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := digest(results, 100)
 	if len(a.latencies) != 3 || a.latencies[0] != 0.001 || a.latencies[1] < 5 || a.latencies[2] != 0.003 {
 		t.Errorf("latencies %v, in the order of the requests", a.latencies)
 	}
@@ -149,9 +146,6 @@ func TestDigest(t *testing.T) {
 	}
 	if a.lateness < 0.004 || a.lateness > 0.005 {
 		t.Errorf("lateness %v: one request was 5 ms late", a.lateness)
-	}
-	if _, err := digest(results, 100, time.Second); err == nil || !strings.Contains(err.Error(), "sent 4 of 100 requests") {
-		t.Error(err)
 	}
 }
 
@@ -225,7 +219,7 @@ func TestServersAreJudged(t *testing.T) {
 		t.Fatal(err)
 	}
 	demand(t, text(j), "requests in 2 servers on sample")
-	if j.Unit != "requests" || j.Judged < 36 || len(j.Findings) != 0 || ended != 2 {
+	if j.Unit != "requests" || j.Judged != 40 || len(j.Findings) != 0 || ended != 2 {
 		t.Errorf("%d servers ended: %s", ended, text(j))
 	}
 }
