@@ -28,8 +28,8 @@ func TestLimitIsJudgedOnP95(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	demand(t, text(j), "judged 400 rounds\n", "p95 is of 400 rounds in 10 processes; others had 3 % of the cores' time (at most 3 %); load average 0.25",
-		"not compared: there is no baseline yet: `mage benchmark:baseline` stores one", "Test CPU), Test OS 1, frequency governor not adjustable")
+	demand(t, text(j), "judged 400 rounds\n", "p95 is of 400 rounds in 10 processes; not compared: there is no baseline yet: `mage benchmark:baseline` stores one",
+		"Test CPU), Test OS 1, frequency governor not adjustable; load average 0.25; others had 3 % of the cores' time (at most 3 %)\n")
 	if got := text(j); strings.Contains(got, "missed") || strings.Contains(got, "finding") {
 		t.Error(got)
 	}
@@ -78,11 +78,11 @@ func TestBaseline(t *testing.T) {
 			t.Errorf("%s:\n%s", name, text(j))
 		}
 	}
-	judged("unchanged", "note compared: median ", "baseline of 2026-11-23: ", "within the 15 % that may be (10 repetitions against 30)")
+	judged("unchanged", "; compared: median ", "baseline of 2026-11-23: ", "within the 15 % that may be (10 repetitions against 30)")
 	factor = 3
 	judged("slower", "finding regression a single prediction has become slower: median ", "200 % above that of the baseline of 2026-11-23", "beyond the 15 % that may be with p = ")
 	factor = 0.3
-	judged("faster", "note faster than before: ", "`mage benchmark:baseline` makes that the new baseline")
+	judged("faster", "; faster than before: ", "`mage benchmark:baseline` makes that the new baseline")
 	factor = 1
 
 	lay(t, filepath.Join(b.project.Root, b.project.Python.Requirements), "numpy==2.2.0\n")
@@ -155,7 +155,7 @@ func TestBusyMachineIsNotJudged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	demand(t, text(j), "judged 400 rounds", "1 process repeated since they had more than 20 %")
+	demand(t, text(j), "judged 400 rounds", "1 process repeated, since they had more than 20 %")
 }
 
 func TestUnknownBusyness(t *testing.T) {

@@ -62,16 +62,20 @@ func (v *verdict) judgement(measures []Measure) engine.Judgement {
 		}
 		j.Metrics = append(j.Metrics, v.metrics(m, prefix)...)
 		v.rows(&table, m, i == 0)
-		j.Notes = append(j.Notes, v.sample(m))
-		if i == 0 {
-			v.compared(&j, m)
+		note := fmt.Sprintf("p95 is of %d %s in %s", m.Summary.Count, m.Unit, plural(len(m.Repetitions), v.repetition()))
+		if m.Data != "" {
+			note += " on " + m.Data
 		}
+		if i == 0 {
+			note += v.compared(&j, m)
+		}
+		j.Notes = append(j.Notes, note)
 	}
 	if len(measures) == 0 { // every answer was wrong: that was judged
 		j.Judged = len(j.Findings)
 	}
 	j.Tables = []engine.Table{table}
-	j.Notes = append(j.Notes, v.machine.String())
+	j.Notes = append(j.Notes, v.company(measures))
 	if v.found.unknown != nil {
 		j.Warnings = append(j.Warnings, fmt.Sprintf("nobody knows how busy the machine was meanwhile: %v", v.found.unknown))
 	}
@@ -122,67 +126,76 @@ func (v *verdict) rows(table *engine.Table, m Measure, first bool) {
 	}
 }
 
-// sample says how much was measured, and in what company.
-func (v *verdict) sample(m Measure) string {
-	what := "process"
-	if m.Unit == "requests" {
-		what = "server"
+// repetition is what is started anew for each.
+func (v *verdict) repetition() string {
+	if v.job.unit == "requests" {
+		return "server"
 	}
-	text := fmt.Sprintf("p95 is of %d %s in %s", m.Summary.Count, m.Unit, plural(len(m.Repetitions), what))
-	if m.Data != "" {
-		text += " on " + m.Data
-	}
+	return "process"
+}
+
+// company says on what machine it was measured, and what else that had to do.
+func (v *verdict) company(measures []Measure) string {
+	text := v.machine.String()
 	var others []float64
-	for _, r := range m.Repetitions {
-		if r.Busy != nil {
-			others = append(others, 100*r.Busy.share())
+	disturbed := 0
+	for _, m := range measures {
+		for _, r := range m.Repetitions {
+			if r.Busy != nil {
+				others = append(others, 100*r.Busy.share())
+			}
 		}
+		disturbed += len(m.Disturbed)
+	}
+	if len(measures) > 0 && measures[0].LoadAverage != nil {
+		text += fmt.Sprintf("; load average %.2f", *measures[0].LoadAverage)
 	}
 	if len(others) > 0 {
 		text += fmt.Sprintf("; others had %.0f %% of the cores' time (at most %.0f %%)", quantile(others, 0.5), quantile(others, 1))
 	}
-	if len(m.Disturbed) > 0 {
-		text += fmt.Sprintf(", %s repeated since they had more than %v %%", plural(len(m.Disturbed), "process"), v.job.p.Benchmark.Busy)
-	}
-	if m.LoadAverage != nil {
-		text += fmt.Sprintf("; load average %.2f", *m.LoadAverage)
+	if disturbed > 0 {
+		text += fmt.Sprintf("; %s repeated, since they had more than %v %%", plural(disturbed, v.repetition()), v.job.p.Benchmark.Busy)
 	}
 	return text
 }
 
 // compared says what the comparison came to. Only a run that is to judge makes a finding of it: whoever stores a
 // baseline has decided that this is how it is to be.
-func (v *verdict) compared(j *engine.Judgement, m Measure) {
+func (v *verdict) compared(j *engine.Judgement, m Measure) string {
 	c := m.Comparison
-	if c.Verdict == verdictNotCompared {
-		j.Notes = append(j.Notes, fmt.Sprintf("not compared: %s: `mage benchmark:baseline` stores one", c.Reason))
-		return
+	switch {
+	case c.Verdict == verdictNotCompared && v.job.stage.baseline:
+		return ""
+	case c.Verdict == verdictNotCompared:
+		return fmt.Sprintf("; not compared: %s: `mage benchmark:baseline` stores one", c.Reason)
 	}
-	b := v.job.p.Benchmark
 	text := fmt.Sprintf("median %s, %s of the %s: %s, %s", seconds(c.Now), change(c.Change), v.baseline.told(v.software), seconds(c.Baseline),
-		figures(c, b.Slower))
+		figures(c, v.job.p.Benchmark.Slower))
 	switch {
 	case c.Verdict == verdictSlower && !v.job.stage.baseline:
 		j.Findings = append(j.Findings, engine.Finding{
 			Rule: "regression", Severity: engine.SeverityHigh,
 			Message: fmt.Sprintf("%s has become slower: %s", v.job.judges, text),
-			Help:    "see what has changed with `mage benchmark:profile`; if it is meant to be, store a new baseline with `mage benchmark:baseline`",
+			Help:    "see where the time goes with `mage benchmark:profile`; if it is meant to be so, store a new baseline with `mage benchmark:baseline`",
 		})
+		return "; slower than the baseline"
 	case c.Verdict == verdictFaster:
-		j.Notes = append(j.Notes, "faster than before: "+text+"; `mage benchmark:baseline` makes that the new baseline")
-	default:
-		j.Notes = append(j.Notes, "compared: "+text)
+		return "; faster than before: " + text + "; `mage benchmark:baseline` makes that the new baseline"
 	}
+	return "; compared: " + text
 }
 
+// figures are those of the test. What is beyond the margin, but by chance perhaps, is said to be so.
 func figures(c Comparison, slower float64) string {
-	text := fmt.Sprintf("%d repetitions against %d", c.Sizes[1], c.Sizes[0])
-	if c.P < 1 {
-		text = fmt.Sprintf("beyond the %v %% that may be with p = %.1g (%s)", slower, c.P, text)
-	} else {
-		text = fmt.Sprintf("within the %v %% that may be (%s)", slower, text)
+	sizes := fmt.Sprintf("%d repetitions against %d", c.Sizes[1], c.Sizes[0])
+	switch {
+	case c.P >= 1:
+		return fmt.Sprintf("within the %v %% that may be (%s)", slower, sizes)
+	case c.Verdict == verdictSame:
+		return fmt.Sprintf("beyond the %v %% that may be, but not significantly: p = %.1g (%s)", slower, c.P, sizes)
+	default:
+		return fmt.Sprintf("beyond the %v %% that may be with p = %.1g (%s)", slower, c.P, sizes)
 	}
-	return text
 }
 
 func change(c float64) string {
