@@ -210,5 +210,5 @@ func (k *keySpec) suspect(ctx context.Context, f *file) (*suspects, error) {
 		}
 		s.add(f.number(record.Row))
 	}
-	return s, nil
+	return s, k.sorter.Close() // its memory is needed
 }

@@ -1,11 +1,10 @@
 package dataset
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"hash/maphash"
 	"slices"
 
 	"github.com/meter-ml/meter-pipeline/internal/dataset/records"
@@ -15,14 +14,16 @@ import (
 type verification struct {
 	spec     *keySpec
 	suspects []*suspects
-	found    []keyed
+	keep     int
+	seen     map[string]int64 // the latest record of each key
 	repeats  int64
 	first    []repeat // the first ones by their row
+	before   int      // how many of first are of earlier parts of the spill
+	spill    *spill   // nil if all fits into the memory
 }
 
 // A keyed record is one whose key is compared.
 type keyed struct {
-	hash   uint64
 	number int64
 	key    []byte
 }
@@ -30,10 +31,8 @@ type keyed struct {
 // A repeat is a record whose key an earlier one has, too.
 type repeat struct{ number, earlier int64 }
 
-// verifyKeys reads the file again, if there are equal hashes: as often as it takes for the keys of their records to fit in
-// the memory. Good files have none.
-func (f *file) verifyKeys(ctx context.Context) ([]*verification, error) {
-	var all []*verification
+// verifyKeys reads the file again, if there are equal hashes. Good files have none.
+func (f *file) verifyKeys(ctx context.Context) (all []*verification, err error) {
 	var primary *suspects
 	most := int64(0)
 	for _, k := range f.plan.keys {
@@ -41,7 +40,7 @@ func (f *file) verifyKeys(ctx context.Context) ([]*verification, error) {
 		if err != nil {
 			return nil, err
 		}
-		v := &verification{spec: k, suspects: []*suspects{s}}
+		v := &verification{spec: k, suspects: []*suspects{s}, keep: f.options.Keep, seen: map[string]int64{}}
 		all = append(all, v)
 		if k.rule == RulePrimaryKey {
 			primary = s
@@ -49,38 +48,62 @@ func (f *file) verifyKeys(ctx context.Context) ([]*verification, error) {
 		if k.rule == RuleDuplicates {
 			v.suspects = append(v.suspects, primary)
 		}
-		for _, s := range v.suspects {
-			if s != nil {
-				most = max(most, s.count)
-			}
-		}
+		most = max(most, v.count())
 	}
 	if most == 0 {
 		return all, nil
 	}
-	perRecord := 128 + f.result.Bytes/f.records
-	passes := uint64(most*perRecord*int64(len(all))/f.options.Memory + 1) //nolint:gosec // not negative
-	for pass := range passes {
-		if err := f.verifyPass(ctx, all, pass, passes); err != nil {
-			return nil, err
+	room := f.options.Memory / 2 / int64(len(all)) // the other half is what the garbage collector lets lie
+	for _, v := range all {
+		// Half of the records at the most are the first ones of their key, and are kept.
+		if need := v.count() / 2 * (mapped + f.result.Bytes/f.records); need > room {
+			if v.spill, err = newSpill(f.options.Scratch, f.plan.seed, need, room); err != nil {
+				return nil, err
+			}
+			defer func() { err = errors.Join(err, v.spill.close()) }()
 		}
+	}
+	if err := f.readSuspects(ctx, all); err != nil {
+		return nil, err
+	}
+	for _, v := range all {
+		if v.spill != nil {
+			if err := v.readSpill(ctx); err != nil {
+				return nil, err
+			}
+		}
+		v.seen = nil
 	}
 	return all, nil
 }
 
-// verifyPass compares the keys of one part of all hashes.
-func (f *file) verifyPass(ctx context.Context, all []*verification, pass, passes uint64) error {
+// count of suspects.
+func (v *verification) count() int64 {
+	var n int64
+	for _, s := range v.suspects {
+		if s != nil {
+			n += s.count
+		}
+	}
+	return n
+}
+
+func (v *verification) has(number int64) bool {
+	return v.suspects[0].has(number) || v.suspects[len(v.suspects)-1].has(number)
+}
+
+// readSuspects takes the keys of suspects in the file's order.
+func (f *file) readSuspects(ctx context.Context, all []*verification) error {
 	work := func(_ int, b *records.Block, from int) ([][]keyed, error) {
 		made := make([][]keyed, len(all))
+		var memory []byte
 		for r := from; r < b.Records; r++ {
 			number := f.blocks[b.Index].records + int64(r)
 			for i, v := range all {
-				if !v.suspects[0].has(number) && !v.suspects[len(v.suspects)-1].has(number) {
-					continue
-				}
-				key := v.spec.appendKey(nil, b, r)
-				if hash := maphash.Bytes(f.plan.seed, key); hash%passes == pass {
-					made[i] = append(made[i], keyed{hash, number, key})
+				if v.has(number) {
+					start := len(memory)
+					memory = v.spec.appendKey(memory, b, r)
+					made[i] = append(made[i], keyed{number, memory[start:]})
 				}
 			}
 		}
@@ -88,33 +111,43 @@ func (f *file) verifyPass(ctx context.Context, all []*verification, pass, passes
 	}
 	merge := func(made [][]keyed) error {
 		for i, v := range all {
-			v.found = append(v.found, made[i]...)
+			for _, k := range made[i] {
+				if v.spill == nil {
+					v.take(k)
+				} else if err := v.spill.add(k); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	}
-	if err := again(ctx, f, work, merge); err != nil {
-		return err
-	}
-	for _, v := range all {
-		v.compare(f.options.Keep)
-	}
-	return nil
+	return again(ctx, f, work, merge)
 }
 
-// compare the keys of a pass, and keep the first repeats.
-func (v *verification) compare(keep int) {
-	slices.SortFunc(v.found, func(a, b keyed) int {
-		return cmp.Or(cmp.Compare(a.hash, b.hash), bytes.Compare(a.key, b.key), cmp.Compare(a.number, b.number))
-	})
-	for i := 1; i < len(v.found); i++ {
-		if bytes.Equal(v.found[i].key, v.found[i-1].key) {
-			v.repeats++
-			v.first = append(v.first, repeat{v.found[i].number, v.found[i-1].number})
-		}
+// take the next record.
+func (v *verification) take(k keyed) {
+	earlier, ok := v.seen[string(k.key)]
+	v.seen[string(k.key)] = k.number
+	if !ok {
+		return
 	}
-	slices.SortFunc(v.first, func(a, b repeat) int { return cmp.Compare(a.number, b.number) })
-	v.first = slices.Clone(v.first[:min(keep, len(v.first))])
-	v.found = nil
+	if v.repeats++; len(v.first) < v.before+v.keep {
+		v.first = append(v.first, repeat{k.number, earlier})
+	}
+}
+
+// readSpill takes the records part by part; equal keys are in the same one, and in the file's order.
+func (v *verification) readSpill(ctx context.Context) error {
+	for part := range v.spill.parts {
+		clear(v.seen)
+		v.before = len(v.first)
+		if err := v.spill.read(ctx, part, v.take); err != nil {
+			return err
+		}
+		slices.SortFunc(v.first, func(a, b repeat) int { return cmp.Compare(a.number, b.number) })
+		v.first = slices.Clone(v.first[:min(v.keep, len(v.first))])
+	}
+	return nil
 }
 
 // judgeKeys makes findings of repeated keys. They know their rows only by number.

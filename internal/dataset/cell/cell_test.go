@@ -82,7 +82,8 @@ func TestKeys(t *testing.T) {
 		},
 		{
 			"patterns", field(contract.TypeDatetime, "%d/%m/%Y %H:%M"),
-			[]string{"1/2/2018 0:15", "01/02/2018 00:15"}, []string{"2/1/2018 0:15"},
+			[]string{"1/2/2018 0:15", "01/02/2018 00:15"},
+			[]string{"2/1/2018 0:15"},
 		},
 		{"dates", field(contract.TypeDate, ""), []string{"2018-01-01"}, []string{"2018-01-02"}},
 		{"texts", field(contract.TypeString, ""), []string{"a"}, []string{"A", "a ", ""}},
