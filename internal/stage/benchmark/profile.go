@@ -89,7 +89,7 @@ func (s profile) choose(ctx context.Context, scope engine.Scope, jobs []job, out
 	}
 	var slowest job
 	most := -1.0
-	table := engine.Table{Title: "Once each, to find the slowest", Columns: []string{"", "p95", "limit", "share of it"}}
+	table := engine.Table{Title: "Once each, to find the slowest", Columns: []string{"measure", "p95", "limit", "share of it"}}
 	for i, j := range jobs {
 		scope.Progress(i, len(jobs), "measures")
 		at, err := j.first(scope)

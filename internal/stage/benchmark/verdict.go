@@ -52,7 +52,7 @@ func (v *verdict) judgement(measures []Measure) engine.Judgement {
 	j := engine.Judgement{Unit: v.job.unit, Findings: v.found.findings, Warnings: v.found.warnings}
 	table := engine.Table{
 		Title:   capital(v.job.judges),
-		Columns: []string{"", "min", "median", "p95", "p99", "limit of p95", v.job.unit},
+		Columns: []string{"measure", "min", "median", "p95", "p99", "limit of p95", v.job.unit},
 	}
 	for i, m := range measures {
 		j.Judged += m.Summary.Count
