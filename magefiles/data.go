@@ -19,7 +19,9 @@ func (Data) All(ctx context.Context, v *bool) error { return stage(ctx, "data", 
 func (Data) Contracts(ctx context.Context, v *bool) error { return stage(ctx, "data:contracts", v) }
 
 // Set judges one data set by the name in its contract: mage data:set readings.
-func (Data) Set(ctx context.Context, name string, v *bool) error { return stage(ctx, "data:"+name, v) }
+func (Data) Set(ctx context.Context, name string, v *bool) error {
+	return run(ctx, pipeline.Request{Target: "data:set " + name, Stages: pipeline.Check(), Only: "data:" + name, Verbose: set(v)})
+}
 
 // Check judges any file against a descriptor: mage data:check new.csv data/schemas/readings.yaml.
 func (Data) Check(ctx context.Context, file, descriptor string, v *bool) error {
@@ -31,7 +33,7 @@ func (Data) Baseline(ctx context.Context) error {
 	return run(ctx, pipeline.Request{Target: "data:baseline", Stages: pipeline.DataBaseline()})
 }
 
-// Profile shows each column of a file: type, missing and distinct values, range, quantiles, distribution.
+// Profile shows each column of a file: type, missing and distinct values, quantiles, distribution.
 func (Data) Profile(ctx context.Context, file string) error {
 	return act(ctx, pipeline.DataProfile(file))
 }

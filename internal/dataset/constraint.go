@@ -1,7 +1,9 @@
 package dataset
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/meter-ml/meter-pipeline/internal/dataset/cell"
@@ -132,7 +134,17 @@ func (w *worker) judgeEnum(c *column, v *vectors) {
 			known, before = c.enum[string(w.canonical)], text
 		}
 		if !known && w.part.findings.count(RuleEnum, c.field.Name) {
-			w.add(c, v, i, RuleEnum, "is none of the values that the contract lists", helpValue)
+			w.add(c, v, i, RuleEnum, "is none of "+listed(c.field.Enum), helpValue)
 		}
 	}
+}
+
+// mostListed bounds how many values of an enum a message names.
+const mostListed = 8
+
+func listed(values []string) string {
+	if len(values) <= mostListed {
+		return strings.Join(values, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(values[:mostListed], ", "), len(values)-mostListed)
 }

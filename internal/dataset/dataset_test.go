@@ -207,7 +207,7 @@ func examples() []example {
 		},
 		{
 			"enum", one("{name: v, type: number, constraints: {enum: [1, 2.5]}}"), "id,v\n1,1.0\n2,2.50\n", "id,v\n1,1\n2,3\n3,2.5\n",
-			[]string{`enum v row 3 field 2: "3" is none of the values that the contract lists`},
+			[]string{`enum v row 3 field 2: "3" is none of 1, 2.5`},
 		},
 		{
 			"unique", one("{name: v, type: number, constraints: {unique: true}}"), "id,v\n1,1\n2,\n3,\n4,2\n", "id,v\n1,1\n2,2\n3,1.0\n4,01\n5,-2\n",
@@ -290,7 +290,7 @@ func examples() []example {
 		{
 			"rule", twoColumns + "quality:\n  rules:\n    - {name: short, expression: \"length(text) <= id\"}\n", "id,text\n1,a\n2,bb\n,ccc\n", "id,text\n1,a\n2,bbb\nx,c\n",
 			[]string{
-				"rule short row 3: not length(text) <= id (id=2, text=bbb)",
+				"rule short row 3: id=2, text=bbb breaks length(text) <= id",
 				`type-error id row 4 field 1: "x" is no integer`,
 			},
 		},

@@ -43,7 +43,7 @@ func (w *worker) addBroken(r *rowRule, row int) {
 		}
 	}
 	found.Value = shown([]byte(strings.Join(values, ", ")))
-	found.Message = "not " + r.Expression + " (" + found.Value + ")"
+	found.Message = found.Value + " breaks " + shown([]byte(r.Expression))
 	found.Help = r.Description
 	if found.Help == "" {
 		found.Help = "correct the values, or the rule in the contract"

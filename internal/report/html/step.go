@@ -137,14 +137,25 @@ func newTable(t engine.Table) table {
 		out.Rows = append(out.Rows, r)
 	}
 	for i := range t.Columns {
-		out.Numeric[i] = true
-		for _, row := range t.Rows {
-			if i >= len(row) || row[i] == "" || row[i][0] < '0' || row[i][0] > '9' {
-				out.Numeric[i] = false
-			}
-		}
+		out.Numeric[i] = numeric(t.Rows, i)
 	}
 	return out
+}
+
+// numeric reports whether a column holds nothing but numbers, and at least one.
+func numeric(rows [][]string, column int) bool {
+	found := false
+	for _, row := range rows {
+		if column >= len(row) || row[column] == "" {
+			continue
+		}
+		digits := strings.TrimPrefix(strings.TrimPrefix(row[column], "about "), "-")
+		if digits == "" || digits[0] < '0' || digits[0] > '9' {
+			return false
+		}
+		found = true
+	}
+	return found
 }
 
 func groups(findings []engine.Finding, step string, ids map[string]int) []group {
