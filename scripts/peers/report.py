@@ -51,6 +51,7 @@ def peers(times: list[dict[str, Any]], once: dict[str, dict[str, Any]]) -> list[
                 "runs": len(many["times"]) if many else 1,
                 "times": many["times"] if many else [single["seconds"]],
                 "without_start": inside.get("seconds"),
+                "rows": inside.get("rows", 0),
                 "cpu": single["cpu"],
                 "peak_mib": single["peak_mib"],
                 "finished": single["exit"] == 0,
@@ -114,12 +115,13 @@ def linear_page(runs: list[dict[str, Any]], about: str) -> str:
 def peers_page(rows: list[dict[str, Any]], about: str) -> str:
     """Return the page that compares the checkers."""
     ours = next(row["seconds"] for row in rows if row["name"] == "pipeline")
+    count = max(row["rows"] for row in rows)
     return "\n".join(
         [
             "# The data stage and its peers",
             "",
-            "Written by `scripts/measure_data.sh`: one file of 1,000,000 rows and 17 columns",
-            "(115 MB, from `scripts/generate_features.py`), one contract, one run.",
+            f"Written by `scripts/measure_data.sh`: one file of {count:,} rows and 17 columns",
+            "(from `scripts/generate_features.py`), one contract, one run.",
             about,
             "",
             "All check every type, what is required, every range and length, the exact uniqueness",
@@ -145,7 +147,8 @@ def main(times: str, once: str) -> int:
     singles = [json.loads(line) for line in Path(once).read_text(encoding="utf-8").splitlines()]
     rows = peers(hyperfine, {entry["label"]: entry for entry in singles})
     facts = machine()
-    about = f"{facts['cores']} cores ({facts['cpu']}), load average {facts['load_of_15_minutes']}."
+    load = f"load average {facts['load_of_15_minutes']} over the last 15 minutes"
+    about = f"{facts['cores']} cores ({facts['cpu']}), {load}."
     linear = [entry for entry in singles if entry["label"].startswith("linear ")]
     raw = {"machine": facts, "peers": rows, "linear": linear}
     text = json.dumps(raw, indent=1, sort_keys=True) + "\n"
