@@ -11,10 +11,11 @@ import (
 
 // Aliases lets `mage quality` stand for `mage quality:all`, since Go has one name for a function or a namespace.
 var Aliases = map[string]any{
-	"quality":  Quality.All,
-	"security": Security.All,
-	"unit":     Unit.All,
-	"data":     Data.All,
+	"quality":     Quality.All,
+	"security":    Security.All,
+	"unit":        Unit.All,
+	"data":        Data.All,
+	"integration": Integration.All,
 }
 
 // Quality is stage 1.
@@ -38,7 +39,7 @@ func (Quality) Pylint(ctx context.Context, v *bool) error { return stage(ctx, "q
 // Security is stage 2.
 type Security mg.Namespace
 
-// All judges the source, the locked requirements, and looks for secrets; `mage security` is the same.
+// All judges source and locked requirements, and looks for secrets; `mage security` is the same.
 func (Security) All(ctx context.Context, v *bool) error { return stage(ctx, "security", v) }
 
 // Bandit judges the source for insecure code.
@@ -53,7 +54,7 @@ func (Security) Secrets(ctx context.Context, v *bool) error { return stage(ctx, 
 // Unit is stage 3.
 type Unit mg.Namespace
 
-// All runs the unit tests on an isolated PostgreSQL and judges their coverage; `mage unit` is the same.
+// All judges the unit tests, on their own PostgreSQL, and their coverage; `mage unit` is the same.
 func (Unit) All(ctx context.Context, v *bool) error { return stage(ctx, "unit", v) }
 
 // Pytest runs the unit tests and judges their coverage.

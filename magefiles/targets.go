@@ -13,7 +13,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/pipeline"
 )
 
-// Check runs every gate that a push must pass: quality, security, unit tests, data (-v streams output).
+// Check runs every gate that a push must pass, all but images and deploys (-v streams output).
 func Check(ctx context.Context, v *bool) error {
 	return run(ctx, pipeline.Request{Target: "check", Stages: pipeline.Check(), Verbose: set(v)})
 }

@@ -21,6 +21,8 @@ type Project struct {
 	Security     Security               `yaml:"security"`
 	Unit         Unit                   `yaml:"unit"`
 	Data         Data                   `yaml:"data"`
+	Integration  Integration            `yaml:"integration"`
+	Model        Model                  `yaml:"model"`
 	Benchmark    Benchmark              `yaml:"benchmark"`
 	Environments map[string]Environment `yaml:"environments"`
 }

@@ -29,6 +29,7 @@ func validate(p *Project, doc *strict.Document) error {
 	v.limits()
 	v.security()
 	v.data()
+	v.integration()
 	v.benchmark()
 	v.environments()
 	return v.Err()

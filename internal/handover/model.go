@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// modelManifest is the manifest's name in the artifacts.
-	modelManifest = "model.json"
+	// ModelManifest is the manifest's name in the artifacts.
+	ModelManifest = "model.json"
 	modelSchema   = 1
 	// remedy is what makes a model, for whoever has none.
 	remedy = "run `mage integration`, which trains it"
@@ -76,7 +76,7 @@ func WriteModel(artifacts string, m Model) (Model, error) {
 		return Model{}, fmt.Errorf("hand over model: %w", err)
 	}
 	// Under another name first: a manifest that is there is whole.
-	path := filepath.Join(artifacts, modelManifest)
+	path := filepath.Join(artifacts, ModelManifest)
 	if err := os.WriteFile(path+".part", append(content, '\n'), 0o644); err != nil { //nolint:gosec // artifacts are for reading
 		return Model{}, fmt.Errorf("hand over model: %w", err)
 	}
@@ -89,7 +89,7 @@ func WriteModel(artifacts string, m Model) (Model, error) {
 // ReadModel returns the model that was handed over in these artifacts, with absolute paths, once its files are shown
 // to be the ones that were.
 func ReadModel(artifacts string) (Model, error) {
-	content, err := os.ReadFile(filepath.Join(artifacts, modelManifest))
+	content, err := os.ReadFile(filepath.Join(artifacts, ModelManifest))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Model{}, fmt.Errorf("take over model: none was handed over: %s", remedy)
 	}
@@ -98,7 +98,7 @@ func ReadModel(artifacts string) (Model, error) {
 	}
 	m, err := decodeModel(content)
 	if err != nil {
-		return Model{}, fmt.Errorf("take over model: read %s: %w: %s", modelManifest, err, remedy)
+		return Model{}, fmt.Errorf("take over model: read %s: %w: %s", ModelManifest, err, remedy)
 	}
 	files, err := list(artifacts, m.paths())
 	if err == nil {
@@ -159,6 +159,15 @@ func (m Model) holds(prefix string) bool {
 		}
 	}
 	return false
+}
+
+// Paths are the files, relative to the artifacts.
+func (m Model) Paths() []string {
+	paths := make([]string, 0, len(m.Files))
+	for _, file := range m.Files {
+		paths = append(paths, filepath.FromSlash(file.Path))
+	}
+	return paths
 }
 
 // paths are where the files of all sets are, relative to the artifacts.

@@ -8,6 +8,7 @@ package pipeline
 import (
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/stage/data"
+	"github.com/meter-ml/meter-pipeline/internal/stage/integration"
 	"github.com/meter-ml/meter-pipeline/internal/stage/quality"
 	"github.com/meter-ml/meter-pipeline/internal/stage/security"
 	"github.com/meter-ml/meter-pipeline/internal/stage/selftest"
@@ -40,6 +41,13 @@ func DataBaseline() Recipe {
 }
 
 func dataOptions(h Host) data.Options { return data.Options{Get: h.Get, Now: h.Now()} }
+
+// Integration is the system as a whole; with champion, its model is stored as what later ones are compared with.
+func Integration(champion bool) Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{integration.New(integration.Options{Get: h.Get, Champion: champion})}
+	}
+}
 
 // Fix formats the source in place.
 func Fix() Recipe {

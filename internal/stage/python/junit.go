@@ -31,6 +31,8 @@ type Test struct {
 	Outcome Outcome
 	Message string // one line: the assertion, or the reason of a skip
 	Detail  string // the traceback
+	// Properties are what it reported of itself (pytest's record_property), by name.
+	Properties map[string][]string
 	// Expected is for a test that failed as it is marked to (xfail): it ran, and so it passed.
 	Expected bool
 }
@@ -52,6 +54,11 @@ type junitSuites struct {
 			Failure *junitDetail `xml:"failure"`
 			Error   *junitDetail `xml:"error"`
 			Skipped *junitDetail `xml:"skipped"`
+			// pytest writes them for the old family of reports, too.
+			Properties []struct {
+				Name  string `xml:"name,attr"`
+				Value string `xml:"value,attr"`
+			} `xml:"properties>property"`
 		} `xml:"testcase"`
 	} `xml:"testsuite"`
 }
@@ -97,6 +104,12 @@ func Tests(report []byte) ([]Test, error) {
 			}
 			if detail != nil {
 				t.Message, t.Detail = plain.Line(detail.Message), plain.Text(detail.Text)
+			}
+			for _, property := range c.Properties {
+				if t.Properties == nil {
+					t.Properties = map[string][]string{}
+				}
+				t.Properties[property.Name] = append(t.Properties[property.Name], plain.Text(property.Value))
 			}
 			counts[t.Outcome]++
 			tests = append(tests, t)

@@ -29,7 +29,8 @@ func pytestStep(name, judges string, environment engine.Need, dir string, ci boo
 	args := []string{dir, "-q", "-o", "junit_family=xunit1", "--junit-xml=" + engine.ArtifactsDir + "/" + report}
 	slots := 1
 	if environment == engine.NeedPython {
-		args, slots = append(args, "-n", "auto"), 2
+		// The hops there run one after another, on parts that the integration stage provides.
+		args, slots = append(args, "-n", "auto", "--ignore=tests/system"), 2
 	}
 	return engine.Step{
 		Name: name, Judges: judges, Timeout: timeout, Slots: slots,
