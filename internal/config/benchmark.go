@@ -58,7 +58,7 @@ type LoadTest struct {
 
 func defaultBenchmark() Benchmark {
 	return Benchmark{
-		Baseline: "benchmarks/baseline.json", Processes: 10, Servers: 6, Alpha: 0.001, Slower: 15, Busy: 20, Retries: 10,
+		Baseline: "benchmarks/baseline.json", Processes: 10, Servers: 6, Alpha: 0.001, Slower: 15, Busy: 10, Retries: 10,
 		Load: LoadTest{
 			Name: "api", Judges: "response of the API", Ready: "/health", Path: "/predict", Bodies: RequestsPlaceholder, Rate: 200,
 			Warmup: Duration(500 * time.Millisecond), Duration: Duration(1500 * time.Millisecond), Start: Duration(30 * time.Second),

@@ -49,7 +49,7 @@ func newBench(t *testing.T, run func(context.Context, engine.Invocation) (engine
 		lay(t, filepath.Join(machine, path), content)
 	}
 	p := config.Default(root)
-	p.Source = []string{"src"}
+	p.Source, p.Benchmark.Busy = []string{"src"}, 20
 	p.Benchmark.Measures = []config.Measure{{
 		Name: "single", Judges: "a single prediction", Command: []string{"python", "tests/measure.py", "{file}"}, Limit: config.Duration(5 * time.Millisecond),
 	}}
