@@ -101,10 +101,18 @@ func spread(today, baseline *profile.Summary) engine.Spread {
 	s := engine.Spread{Shares: p.Shares, Baseline: p.Baseline}
 	switch {
 	case today.Numbers != nil:
-		s.Low, s.High = value(today.Kind, p.Low), value(today.Kind, p.High)
+		s.Low, s.High = edge(today.Kind, p.Low), edge(today.Kind, p.High)
 	case today.Texts != nil && len(today.Texts.Frequent) > 0:
 		f := today.Texts.Frequent
 		s.Low, s.High = f[0].Text, f[len(f)-1].Text
 	}
 	return s
+}
+
+// edge is shorter than value: there is little room under a picture.
+func edge(kind profile.Kind, v float64) string {
+	if kind == profile.Time {
+		return time.Unix(int64(v), 0).UTC().Format(time.DateOnly)
+	}
+	return strconv.FormatFloat(v, 'g', 4, 64)
 }

@@ -115,6 +115,7 @@ func (g judgement) judged(r *dataset.Result) engine.Judgement {
 			{Name: "columns", Value: float64(len(g.set.contract.Schema.Fields)), Unit: "columns"},
 			{Name: "findings", Value: float64(r.Total()), Unit: "findings"},
 		},
+		Notes: r.Notes,
 	}
 	for _, f := range r.Findings {
 		j.Findings = append(j.Findings, g.finding(f))
