@@ -1,12 +1,16 @@
 package difftest
 
 import (
+	"context"
 	"encoding/csv"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,11 +44,11 @@ func TestAgreesWithFrictionless(t *testing.T) {
 	t.Logf("frictionless judged %d files by hand and %d generated ones in %v", byHand, generated, time.Since(started).Round(time.Millisecond))
 
 	started = time.Now()
+	judged := judgeAll(t, samples)
 	seen := map[string]int{}
 	good := 0
 	for i, s := range samples {
-		c := s.contract(t)
-		ours := judge(t, s, c)
+		c, ours := judged[i].contract, judged[i].entries
 		if answers[i].Valid && len(ours) == 0 {
 			good++
 		}
@@ -62,29 +66,64 @@ func TestAgreesWithFrictionless(t *testing.T) {
 	}
 }
 
-// judge is our side.
-func judge(t *testing.T, s sample, c *contract.Contract) []entry {
+// A judged sample has our findings.
+type judged struct {
+	contract *contract.Contract
+	entries  []entry
+}
+
+// judgeAll is our side, on all cores.
+func judgeAll(t *testing.T, samples []sample) []judged {
 	t.Helper()
+	all := make([]judged, len(samples))
 	dir := t.TempDir()
+	var group sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for n := range workers {
+		group.Go(func() {
+			for i := n; i < len(samples); i += workers {
+				c, err := samples[i].contract()
+				if err == nil {
+					all[i].contract = c
+					all[i].entries, err = judge(t.Context(), filepath.Join(dir, strconv.Itoa(i)), samples[i], c)
+				}
+				if err != nil {
+					t.Errorf("%s: %v", samples[i].name, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return all
+}
+
+func judge(ctx context.Context, dir string, s sample, c *contract.Contract) ([]entry, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
 	path := filepath.Join(dir, "sample.csv")
 	for _, part := range append([]sample{{name: "sample", data: s.data}}, s.others...) {
 		if err := os.WriteFile(filepath.Join(dir, part.name+".csv"), part.data, 0o600); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
 	open := func(resource string) (*contract.Contract, string, error) {
 		for _, other := range s.others {
 			if other.name == resource {
-				return other.contract(t), filepath.Join(dir, resource+".csv"), nil
+				c, err := other.contract()
+				return c, filepath.Join(dir, resource+".csv"), err
 			}
 		}
 		return nil, "", errors.New("no such data set: " + resource)
 	}
-	result, err := dataset.Validate(t.Context(), c, path, dataset.Options{
+	result, err := dataset.Validate(ctx, c, path, dataset.Options{
 		Root: dir, Workers: 2, Memory: 1 << 20, Keep: 100_000, Scratch: dir, BlockSize: 64, Open: open,
 	})
 	if err != nil {
-		t.Fatalf("%s: %v", s.name, err)
+		return nil, err
 	}
 	var all []entry
 	for _, f := range result.Findings {
@@ -94,7 +133,7 @@ func judge(t *testing.T, s sample, c *contract.Contract) []entry {
 		}
 		all = append(all, e)
 	}
-	return all
+	return all, nil
 }
 
 // compare reports what differs and has no name, or whose name is not the sample's.

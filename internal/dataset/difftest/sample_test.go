@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/meter-ml/meter-pipeline/internal/dataset/contract"
 )
@@ -114,17 +113,16 @@ func (s sample) names() []string {
 }
 
 // contract reads the descriptor as the pipeline does.
-func (s sample) contract(t *testing.T) *contract.Contract {
-	t.Helper()
+func (s sample) contract() (*contract.Contract, error) {
 	made := s.complete("sample.csv")
 	delete(made, "scheme")
 	content, err := json.Marshal(made)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	c, err := contract.Decode("sample.json", content)
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", s.name, err, content)
+		return nil, fmt.Errorf("%w\n%s", err, content)
 	}
-	return c
+	return c, nil
 }
