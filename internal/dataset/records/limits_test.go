@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -129,8 +128,9 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestTimeIsLinear reads files in which something is looked for that is far away, or not there.
-func TestTimeIsLinear(t *testing.T) {
+// TestFarSearchesEnd reads files in which something is looked for that is far away, or not there: in quadratic time it
+// would run into the test's own limit. BenchmarkParse has the times.
+func TestFarSearchesEnd(t *testing.T) {
 	d := standard
 	d.EscapeChar, d.CommentChar, d.SkipInitialSpace = '\\', '#', true
 	for name, text := range map[string]string{
@@ -141,11 +141,7 @@ func TestTimeIsLinear(t *testing.T) {
 			data := []byte(strings.Repeat(text, 512<<10/len(text)))
 			for _, d := range []contract.Dialect{standard, d} {
 				for _, size := range []int{0, 4096} {
-					start := time.Now()
 					read(t, data, Options{Dialect: d, BlockSize: size})
-					if took := time.Since(start); took > 20*time.Second { // it is a tenth of one
-						t.Errorf("reading 512 KiB took %v", took)
-					}
 				}
 			}
 		})
