@@ -16,6 +16,7 @@ var Aliases = map[string]any{
 	"unit":        Unit.All,
 	"data":        Data.All,
 	"integration": Integration.All,
+	"benchmark":   Benchmark.All,
 }
 
 // Quality is stage 1.

@@ -7,6 +7,7 @@ package pipeline
 
 import (
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/stage/benchmark"
 	"github.com/meter-ml/meter-pipeline/internal/stage/data"
 	"github.com/meter-ml/meter-pipeline/internal/stage/integration"
 	"github.com/meter-ml/meter-pipeline/internal/stage/quality"
@@ -26,6 +27,7 @@ func Check() Recipe {
 			security.New(h.Now()),    // 2: source, requirements, secrets
 			unit.New(),               // 3: tests and their coverage
 			data.New(dataOptions(h)), // 5: every data set against its contract
+			integration.New(integration.Options{Get: h.Get}), // 6: the whole way from data to prediction
 		}
 	}
 }
@@ -46,6 +48,29 @@ func dataOptions(h Host) data.Options { return data.Options{Get: h.Get, Now: h.N
 func Integration(champion bool) Recipe {
 	return func(h Host) []engine.Stage {
 		return []engine.Stage{integration.New(integration.Options{Get: h.Get, Champion: champion})}
+	}
+}
+
+// Benchmark is how fast the system is. Like all of its kin it has the stage beside it that trains the models.
+func Benchmark() Recipe { return withModels(benchmark.New) }
+
+// BenchmarkBaseline stores what is measured, for later runs to be compared with.
+func BenchmarkBaseline() Recipe { return withModels(benchmark.NewBaseline) }
+
+// BenchmarkProfile draws where the time goes in a measure, or in the one that is nearest to its limit.
+func BenchmarkProfile(measure string) Recipe {
+	return withModels(func(o benchmark.Options) engine.Stage { return benchmark.NewProfile(o, measure) })
+}
+
+// trainedBy is the step that hands the trained models on.
+const trainedBy = "integration:quality"
+
+func withModels(stage func(benchmark.Options) engine.Stage) Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			integration.New(integration.Options{Get: h.Get}),
+			stage(benchmark.Options{Models: trainedBy, Now: h.Now()}),
+		}
 	}
 }
 
