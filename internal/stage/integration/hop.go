@@ -109,7 +109,9 @@ func (h hop) parse(out engine.Output) (engine.Judgement, error) {
 	j.Findings = nil
 	for _, t := range tests {
 		if t.Outcome == python.Failed || t.Outcome == python.Broken {
-			j.Findings = append(j.Findings, finding(t))
+			f := finding(t)
+			f.Path = h.inProject(f.Path)
+			j.Findings = append(j.Findings, f)
 		}
 		for _, note := range t.Properties[propertyNote] {
 			j.Notes = append(j.Notes, python.Shorten(note, longest))
@@ -119,6 +121,20 @@ func (h hop) parse(out engine.Output) (engine.Judgement, error) {
 		j.Warnings = append(j.Warnings, fmt.Sprintf("the project's own settings of pytest left out %s", python.Count(n, "test")))
 	}
 	return j, nil
+}
+
+// inProject is a test's file relative to the project's root. Where tests have settings of their own, pytest names it
+// relative to these.
+func (h hop) inProject(file string) string {
+	if _, found := slices.BinarySearch(h.tests.Files, file); found || file == "" {
+		return file
+	}
+	for _, known := range h.tests.Files {
+		if strings.HasSuffix(known, "/"+file) {
+			return known
+		}
+	}
+	return file
 }
 
 // finding says what was sent, what came and what was expected, if the test tells.

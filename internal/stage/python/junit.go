@@ -55,10 +55,7 @@ type junitSuites struct {
 			Error   *junitDetail `xml:"error"`
 			Skipped *junitDetail `xml:"skipped"`
 			// pytest writes them for the old family of reports, too.
-			Properties []struct {
-				Name  string `xml:"name,attr"`
-				Value string `xml:"value,attr"`
-			} `xml:"properties>property"`
+			Properties []junitProperty `xml:"properties>property"`
 		} `xml:"testcase"`
 	} `xml:"testsuite"`
 }
@@ -67,6 +64,23 @@ type junitDetail struct {
 	Type    string `xml:"type,attr"`
 	Message string `xml:"message,attr"`
 	Text    string `xml:",chardata"`
+}
+
+type junitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
+}
+
+// properties are those of one test; nil if it reported none.
+func properties(reported []junitProperty) map[string][]string {
+	var all map[string][]string
+	for _, property := range reported {
+		if all == nil {
+			all = map[string][]string{}
+		}
+		all[property.Name] = append(all[property.Name], plain.Text(property.Value))
+	}
+	return all
 }
 
 // expectedFailure is how pytest marks, among the skipped, what failed as it should.
@@ -105,12 +119,7 @@ func Tests(report []byte) ([]Test, error) {
 			if detail != nil {
 				t.Message, t.Detail = plain.Line(detail.Message), plain.Text(detail.Text)
 			}
-			for _, property := range c.Properties {
-				if t.Properties == nil {
-					t.Properties = map[string][]string{}
-				}
-				t.Properties[property.Name] = append(t.Properties[property.Name], plain.Text(property.Value))
-			}
+			t.Properties = properties(c.Properties)
 			counts[t.Outcome]++
 			tests = append(tests, t)
 		}
