@@ -92,12 +92,16 @@ func TestMemoryIsBounded(t *testing.T) {
 		"NULs": {"", "\x00,"}, "carriage returns": {"", "\r"}, "bytes that are no text": {"", "\xff,"}, "quotes": {"", "\"\""},
 		"records of 3 MB": {"", strings.Repeat("x", 3_000_000) + "\n"},
 	} {
+		size := 18 << 20 // longer than a record may be
+		if strings.ContainsAny(text[1], "\n\r\x00\xff") && len(text[1]) <= 2 && text[0] == "" {
+			size = 4 << 20 // each byte is a problem or a record of its own
+		}
 		t.Run(name, func(t *testing.T) {
 			g, err := newGrammar(standard)
 			if err != nil {
 				t.Fatal(err)
 			}
-			src := io.MultiReader(strings.NewReader(text[0]), &endless{text: text[1], left: 18 << 20})
+			src := io.MultiReader(strings.NewReader(text[0]), &endless{text: text[1], left: size})
 			r, err := newReader(src, g, Options{})
 			if err != nil {
 				t.Fatal(err)
