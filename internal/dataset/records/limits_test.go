@@ -92,7 +92,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		"NULs": {"", "\x00,"}, "carriage returns": {"", "\r"}, "bytes that are no text": {"", "\xff,"}, "quotes": {"", "\"\""},
 		"records of 3 MB": {"", strings.Repeat("x", 3_000_000) + "\n"},
 	} {
-		size := 18 << 20 // longer than a record may be
+		size := int64(18 << 20) // longer than a record may be
 		if strings.ContainsAny(text[1], "\n\r\x00\xff") && len(text[1]) <= 2 && text[0] == "" {
 			size = 4 << 20 // each byte is a problem or a record of its own
 		}
