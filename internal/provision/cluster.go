@@ -36,6 +36,7 @@ type cluster struct {
 	account account
 	lock    *fileLock
 	admin   *admin
+	file    *os.File // its log
 
 	stop    context.CancelFunc // of the server's process; nil before it was started
 	exited  chan struct{}      // closed when the process has ended
@@ -139,6 +140,9 @@ func (c *cluster) prepare() error {
 		return fmt.Errorf("lock new directory: %w", errors.Join(err, errors.New("somebody else has it")))
 	}
 	if err := os.Chmod(c.dir, 0o711); err != nil { //nolint:gosec // the server's user must get through
+		return err
+	}
+	if c.file, err = os.Create(filepath.Join(c.dir, serverLog)); err != nil {
 		return err
 	}
 	if err := os.Mkdir(c.data, 0o700); err != nil {
@@ -249,10 +253,11 @@ func (c *cluster) await(ctx context.Context, base *url.URL) (*admin, error) {
 	}
 }
 
-// log keeps the last lines for an error message.
+// log keeps the last lines for an error message, and all of them in a file for whom the server lets down later.
 func (c *cluster) log(line string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_, _ = fmt.Fprintln(c.file, line) // a log that can't be written must not end the server
 	if c.tail = append(c.tail, line); len(c.tail) > 20 {
 		c.tail = c.tail[1:]
 	}

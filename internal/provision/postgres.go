@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -17,6 +18,7 @@ const oldestServer = 15
 type server struct {
 	admin  *admin
 	detail string
+	log    string // file that it logs to; empty if it is somebody else's
 }
 
 // providePostgres hands out a database of its own. The server is shared by all steps of the run.
@@ -35,8 +37,12 @@ func (p *Provisioner) providePostgres(ctx context.Context, say func(string)) (en
 	if err != nil {
 		return engine.Provision{}, fmt.Errorf("%w (%s)", err, server.detail)
 	}
+	env := map[string]string{"DATABASE_URL": address}
+	if server.log != "" {
+		env["METER_POSTGRES_LOG"] = server.log
+	}
 	return engine.Provision{
-		Env:     map[string]string{"DATABASE_URL": address},
+		Env:     env,
 		Secrets: server.admin.secrets(),
 		Detail:  server.detail,
 		Release: func(ctx context.Context) error { return server.admin.drop(ctx, name) },
@@ -130,7 +136,7 @@ func (p *Provisioner) openExternal(ctx context.Context, address string, say func
 		detail += fmt.Sprintf(", although %s is wanted", wanted)
 		say(fmt.Sprintf("warning: the server of DATABASE_URL is PostgreSQL %s, and %s is wanted", rights.version, wanted))
 	}
-	return &server{a, detail}, nil
+	return &server{admin: a, detail: detail}, nil
 }
 
 // parseDatabaseURL reads an address as SQLAlchemy or libpq writes it. Its errors never quote it: it holds a password.
@@ -155,7 +161,8 @@ func (p *Provisioner) openCluster(ctx context.Context, programs serverPrograms, 
 	if err != nil {
 		return nil, err
 	}
-	return &server{c.admin, fmt.Sprintf("PostgreSQL %s of %s", programs.version, programs.dir)}, nil
+	detail := fmt.Sprintf("PostgreSQL %s of %s", programs.version, programs.dir)
+	return &server{admin: c.admin, detail: detail, log: filepath.Join(c.dir, serverLog)}, nil
 }
 
 // secrets are what of the address nothing may show.

@@ -127,7 +127,8 @@ def database_down() -> str | None:
         with psycopg.connect(os.environ["DATABASE_URL"], connect_timeout=5) as connection:
             connection.execute("SELECT 1")
     except psycopg.Error as error:
-        return f"PostgreSQL does not answer: {' '.join(str(error).split())}"
+        log = tail(os.environ.get("METER_POSTGRES_LOG", ""))
+        return f"PostgreSQL does not answer: {' '.join(str(error).split())}{log}"
     return None
 
 

@@ -53,7 +53,7 @@ def test_last_fifth_by_time_is_for_testing(results: dict[str, TrainingResult]) -
     same("rows that training did not see", came, later, sent=f"{len(instants)} rows")
 
 
-@pytest.mark.parametrize(("model", "metric"), BOUNDS, ids="-".join)
+@pytest.mark.parametrize(("model", "metric"), BOUNDS)
 def test_metrics_are_the_known_ones(
     results: dict[str, TrainingResult], model: str, metric: str
 ) -> None:
