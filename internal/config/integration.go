@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -101,11 +100,6 @@ func (v *validator) model(hops []string) {
 		key, gate := "model.gates."+kind, m.Gates[kind]
 		v.threshold(key+".minimum_gain", gate.MinimumGain, 100)
 		v.within(key+".maximum_loss", gate.MaximumLoss, 0, 100, "0 asks for a model that is never worse than the last champion")
-		for _, metric := range slices.Sorted(maps.Keys(gate.Minimum)) {
-			if value := gate.Minimum[metric]; math.IsNaN(value) || math.IsInf(value, 0) {
-				v.Report(key+".minimum."+metric, fmt.Sprintf("%s.minimum.%s is %v", key, metric, value), "choose a number")
-			}
-		}
 	}
 }
 
