@@ -13,9 +13,13 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/pipeline"
 )
 
-// Check runs every gate that a push must pass, all but images and deploys (-v streams output).
-func Check(ctx context.Context, v *bool) error {
-	return run(ctx, pipeline.Request{Target: "check", Stages: pipeline.Check(), Verbose: set(v)})
+// Check runs every gate that a push must pass (-v streams output, -without=benchmark leaves it out).
+func Check(ctx context.Context, v *bool, without *string) error {
+	request := pipeline.Request{Target: "check", Stages: pipeline.Check(), Verbose: set(v)}
+	if without != nil {
+		request.Without = *without
+	}
+	return run(ctx, request)
 }
 
 // Test runs all tests of this repository: Go (vet, lint, tests), Python (types, tests, DAGs).

@@ -12,7 +12,7 @@ PATH=$(bin/pipeline doctor | sed -n 's/.* \(\/[^ ]*gitleaks-v[^ ]*\).*/\1/p' | h
 command -v gitleaks >/dev/null || { echo "measure_pipeline.sh: gitleaks was not found where doctor says it is" >&2; exit 3; }
 
 hyperfine --runs "$runs" --export-markdown "$results/pipeline-check.md" --export-json "$results/pipeline-check.json" \
-	-n 'check' 'bin/pipeline check' \
+	-n 'check' 'bin/pipeline check -without=benchmark' \
 	-n 'the same tools one after another' scripts/by_hand.sh
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT

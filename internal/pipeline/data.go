@@ -114,7 +114,7 @@ func DataInfer(file string) Action {
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return fmt.Errorf("write %s: %w", shown, err)
 		}
-		out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // it is committed, and no secret
 		if errors.Is(err, fs.ErrExist) {
 			return &Exit{Code: engine.ExitUsage, Message: shown + " is there already, and was left as it is: remove it to begin anew"}
 		}
@@ -156,8 +156,8 @@ func (s *Session) locate(file string) (place, error) {
 	}
 	base := strings.TrimSuffix(filepath.Base(where.path), ".gz")
 	where.name = regexp.MustCompile(`[^a-z0-9._-]+`).ReplaceAllString(strings.ToLower(strings.TrimSuffix(base, filepath.Ext(base))), "-")
-	relative, err := filepath.Rel(s.Project.Root, where.path)
-	if err != nil || !filepath.IsLocal(relative) {
+	relative, outside := filepath.Rel(s.Project.Root, where.path)
+	if outside != nil || !filepath.IsLocal(relative) {
 		where.inContract, where.variable = filepath.Base(where.path), elsewhere
 		return where, nil
 	}

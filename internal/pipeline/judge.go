@@ -31,6 +31,7 @@ type Request struct {
 	Target   string // as it was asked for: check, quality:black
 	Stages   Recipe
 	Only     string // a stage, or stage:step; empty for all
+	Without  string // stages that are left out, with commas between them: they are shown as skipped
 	Verbose  bool   // stream the tools' output
 	FailFast bool
 }
@@ -88,10 +89,34 @@ func (s *Session) plan(request Request) (engine.Plan, error) {
 			stage.Steps[i].Timeout = cmp.Or(stage.Steps[i].Timeout, s.Project.Run.Budgets[stage.Name].Std())
 		}
 	}
+	if err := leaveOut(plan, request.Without); err != nil {
+		return engine.Plan{}, err
+	}
 	if request.Only == "" {
 		return plan, nil
 	}
 	return plan.Select(request.Only)
+}
+
+// leaveOut has the steps of some stages skipped, which is not the same as passed, and is said.
+func leaveOut(plan engine.Plan, stages string) error {
+	if stages == "" {
+		return nil
+	}
+	var names []string
+	for _, stage := range plan.Stages {
+		names = append(names, stage.Name)
+	}
+	for name := range strings.SplitSeq(stages, ",") {
+		at := slices.Index(names, name)
+		if at < 0 {
+			return &Exit{Code: engine.ExitUsage, Message: fmt.Sprintf("-without names the stage %q, which there is not: there are %s", name, strings.Join(names, ", "))}
+		}
+		for i := range plan.Stages[at].Steps {
+			plan.Stages[at].Steps[i].Skip = "left out by -without=" + stages
+		}
+	}
+	return nil
 }
 
 func (s *Session) runDir() string { return filepath.Join(s.State, "runs", s.ID) }

@@ -27,7 +27,8 @@ func Check() Recipe {
 			security.New(h.Now()),    // 2: source, requirements, secrets
 			unit.New(),               // 3: tests and their coverage
 			data.New(dataOptions(h)), // 5: every data set against its contract
-			integration.New(integration.Options{Get: h.Get}), // 6: the whole way from data to prediction
+			integration.New(integration.Options{Get: h.Get}),                  // 6: the whole way from data to prediction
+			benchmark.New(benchmark.Options{Models: trainedBy, Now: h.Now()}), // 7: how fast it is, alone on the machine
 		}
 	}
 }

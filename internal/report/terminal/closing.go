@@ -28,8 +28,8 @@ func (t *Terminal) closing(r report.Report) string {
 			p.failed(r, step, t.opts.Findings)
 		case engine.StatusSkipped:
 		case engine.StatusPassed:
-			if t.opts.Verbose || len(r.Run.Stages) == 1 {
-				p.tables(step)
+			if t.opts.Verbose || len(r.Run.Stages) == 1 || len(r.Run.Stages) == 2 && step.Stage == r.Run.Stages[1].Name {
+				p.tables(step) // of the stage that was asked for, which may need another one
 			}
 		default:
 			if !said[step.Reason] { // one cause, such as a need that can't be had, stops many steps
