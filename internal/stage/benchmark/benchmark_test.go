@@ -192,8 +192,8 @@ func TestEveryDataSetIsMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	demand(t, text(j), "judged 480 rounds", "400 rounds in 10 processes on sample", "80 rounds in 2 processes on plant")
-	if strings.Join(slices.Compact(models), " ") != "sample plant" || len(models) != 12 {
+	demand(t, text(j), "judged 440 rounds", "400 rounds in 10 processes on sample", "40 rounds in 1 process on plant")
+	if strings.Join(slices.Compact(models), " ") != "sample plant" || len(models) != 11 {
 		t.Error(models)
 	}
 	if steps, err := b.stage.Steps(b.project); err != nil || strings.Join(steps[0].After, "") != "integration:train" || !steps[0].Alone {

@@ -21,7 +21,7 @@ func drawn(r *rand.Rand, n int, level, noise, shift float64) []float64 {
 func TestCompareIsStable(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	const runs = 2000
-	for _, sizes := range [][2]int{{30, 10}, {18, 6}} {
+	for _, sizes := range [][2]int{{24, 8}, {15, 5}} {
 		alarms, found := 0, 0
 		for range runs {
 			baseline := drawn(r, sizes[0], 1, 0.03, 0.015)

@@ -22,7 +22,7 @@ import (
 
 const (
 	// further is how often a data set beyond the first is measured: enough for its limit, without a comparison.
-	further = 2
+	further = 1
 	// baselineFactor is how many more repetitions a baseline has than a run, since it serves many.
 	baselineFactor = 3
 )
