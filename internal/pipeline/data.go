@@ -156,12 +156,10 @@ func (s *Session) locate(file string) (place, error) {
 	}
 	base := strings.TrimSuffix(filepath.Base(where.path), ".gz")
 	where.name = regexp.MustCompile(`[^a-z0-9._-]+`).ReplaceAllString(strings.ToLower(strings.TrimSuffix(base, filepath.Ext(base))), "-")
-	relative, outside := filepath.Rel(s.Project.Root, where.path)
-	if outside != nil || !filepath.IsLocal(relative) {
-		where.inContract, where.variable = filepath.Base(where.path), elsewhere
-		return where, nil
+	where.inContract, where.variable = filepath.Base(where.path), elsewhere
+	if relative, err := filepath.Rel(s.Project.Root, where.path); err == nil && filepath.IsLocal(relative) {
+		where.inContract, where.variable = filepath.ToSlash(relative), ""
 	}
-	where.inContract = filepath.ToSlash(relative)
 	return where, nil
 }
 

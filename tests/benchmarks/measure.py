@@ -90,7 +90,7 @@ def batch(requests: list[dict[str, Any]]) -> list[float]:
             raise WrongAnswerError(f"a batch of {BATCH} has not {BATCH} finite predictions")
         varied(answer[0].tolist(), hundred)
 
-    return warmed(lambda: [p.predict(request_matrix(hundred)) for p in predictors], 200, check)
+    return warmed(lambda: [p.predict(request_matrix(hundred)) for p in predictors], 120, check)
 
 
 def features(_requests: list[dict[str, Any]]) -> list[float]:

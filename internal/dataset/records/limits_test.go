@@ -142,7 +142,7 @@ func TestFarSearchesEnd(t *testing.T) {
 		"NULs": "\x00,", "no text": "\xff,", "carriage returns": "\r,", "short quoted cells": "\"\",",
 	} {
 		t.Run(name, func(t *testing.T) {
-			data := []byte(strings.Repeat(text, 512<<10/len(text)))
+			data := []byte(strings.Repeat(text, 128<<10/len(text)))
 			for _, d := range []contract.Dialect{standard, d} {
 				for _, size := range []int{0, 4096} {
 					read(t, data, Options{Dialect: d, BlockSize: size})

@@ -93,10 +93,10 @@ func TestNotAFile(t *testing.T) {
 		{"no gzip", good, Options{Compression: "gz"}, "it is not gzip, as its contract says: remove compression", nil},
 		{"empty, not gzip", write(t, "empty.gz", nil), Options{Compression: "gz"}, "it is not gzip", nil},
 	} {
+		if c.path == locked && os.Geteuid() == 0 {
+			continue // root may read every file, so there is no such case
+		}
 		t.Run(c.name, func(t *testing.T) {
-			if c.name == "unreadable" && os.Geteuid() == 0 {
-				t.Skip("root may read every file")
-			}
 			_, err := Open(c.path, c.o)
 			if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
 				t.Errorf("error is %v, want it to say %q", err, c.want)
