@@ -113,7 +113,7 @@ func (f *Field) parse(text string) (value, bool) {
 		if len(text) != 4 {
 			return value{}, false
 		}
-		return parseRat(text, `^[0-9]+$`)
+		return parseRat(text, yearForm)
 	case TypeYearMonth:
 		return parseMoment("%Y-%m", text)
 	case TypeDate:
@@ -147,7 +147,7 @@ func (f *Field) parseNumber(text string) (value, bool) {
 		text = strings.ReplaceAll(text, string(f.GroupChar), "")
 	}
 	if f.Type == TypeInteger {
-		return parseRat(text, `^[+-]?[0-9]{1,400}$`)
+		return parseRat(text, integerForm)
 	}
 	if f.DecimalChar != '.' {
 		if strings.Contains(text, ".") {
@@ -155,12 +155,22 @@ func (f *Field) parseNumber(text string) (value, bool) {
 		}
 		text = strings.Replace(text, string(f.DecimalChar), ".", 1)
 	}
-	return parseRat(text, `^[+-]?([0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})([eE][+-]?[0-9]{1,3})?$`)
+	return parseRat(text, numberForm)
 }
 
-// parseRat reads a number of that form. The form bounds its length, and so the time that it takes.
-func parseRat(text, form string) (value, bool) {
-	if !regexp.MustCompile(form).MatchString(text) {
+// Forms of numbers. The exponent is bounded, since a number is written out to be compared.
+var (
+	yearForm    = regexp.MustCompile(`^[0-9]+$`)
+	integerForm = regexp.MustCompile(`^[+-]?[0-9]+$`)
+	numberForm  = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$`)
+)
+
+// longestNumber bounds the time that a number of a descriptor takes.
+const longestNumber = 800
+
+// parseRat reads a number of that form.
+func parseRat(text string, form *regexp.Regexp) (value, bool) {
+	if len(text) > longestNumber || !form.MatchString(text) {
 		return value{}, false
 	}
 	number, ok := new(big.Rat).SetString(text)
