@@ -205,26 +205,14 @@ func (s *Sorter) finish() error {
 
 // Sorted returns all records in order, once; no writer may be at work. It ends with the first error: the context's, or
 // that of the temporary file.
-func (s *Sorter) Sorted(ctx context.Context) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for records, err := range s.batches(ctx, false) {
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
-			for _, record := range records {
-				if !yield(record, nil) {
-					return
-				}
-			}
-		}
-	}
-}
+func (s *Sorter) Sorted(ctx context.Context) iter.Seq2[Record, error] { return s.each(ctx, false) }
 
 // Repeated is Sorted without the records whose key occurs only once, which costs far less when most do.
-func (s *Sorter) Repeated(ctx context.Context) iter.Seq2[Record, error] {
+func (s *Sorter) Repeated(ctx context.Context) iter.Seq2[Record, error] { return s.each(ctx, true) }
+
+func (s *Sorter) each(ctx context.Context, repeated bool) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		for records, err := range s.batches(ctx, true) {
+		for records, err := range s.batches(ctx, repeated) {
 			if err != nil {
 				yield(Record{}, err)
 				return

@@ -28,8 +28,9 @@ func (t *Terminal) closing(r report.Report) string {
 			p.failed(r, step, t.opts.Findings)
 		case engine.StatusSkipped:
 		case engine.StatusPassed:
-			if t.opts.Verbose || len(r.Run.Stages) == 1 || len(r.Run.Stages) == 2 && step.Stage == r.Run.Stages[1].Name {
-				p.tables(step) // of the stage that was asked for, which may need another one
+			// A run of benchmark has integration beside it, whose tables nobody asked for.
+			if asked, _, _ := strings.Cut(r.Run.Target, ":"); t.opts.Verbose || len(r.Run.Stages) == 1 || step.Stage == asked {
+				p.tables(step)
 			}
 		default:
 			if !said[step.Reason] { // one cause, such as a need that can't be had, stops many steps
