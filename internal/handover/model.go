@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 const (
@@ -75,12 +77,7 @@ func WriteModel(artifacts string, m Model) (Model, error) {
 	if err != nil {
 		return Model{}, fmt.Errorf("hand over model: %w", err)
 	}
-	// Under another name first: a manifest that is there is whole.
-	path := filepath.Join(artifacts, ModelManifest)
-	if err := os.WriteFile(path+".part", append(content, '\n'), 0o644); err != nil { //nolint:gosec // artifacts are for reading
-		return Model{}, fmt.Errorf("hand over model: %w", err)
-	}
-	if err := os.Rename(path+".part", path); err != nil {
+	if err := wholefile.Write(filepath.Join(artifacts, ModelManifest), append(content, '\n'), 0o644); err != nil {
 		return Model{}, fmt.Errorf("hand over model: %w", err)
 	}
 	return m, nil

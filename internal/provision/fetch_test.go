@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 // published returns the real archive for this machine, downloaded once and kept in the user's cache.
@@ -36,7 +37,7 @@ func published(t *testing.T, p *Provisioner) (build, []byte) {
 	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeAtomically(kept, archive); err != nil {
+	if err := wholefile.Write(kept, archive, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return wanted, archive

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 // makeVenv makes an environment with nothing in it.
@@ -54,7 +55,7 @@ func (p *Provisioner) sync(ctx context.Context, uv uvTool, spec pythonSpec, say 
 	if err != nil {
 		return stamp{}, fmt.Errorf("write stamp: %w", err)
 	}
-	return made, writeAtomically(filepath.Join(spec.dir, stampName), append(content, '\n'))
+	return made, wholefile.Write(filepath.Join(spec.dir, stampName), append(content, '\n'), 0o600)
 }
 
 // uvSync asks uv to install; without a network it tries with what uv has kept of earlier times.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 const (
@@ -175,7 +176,7 @@ func (p *Provisioner) installUV(ctx context.Context, say func(string)) (uvTool, 
 	if err != nil {
 		return uvTool{}, fmt.Errorf("install uv: %w: with a network, `mage setup` does it once and for all; else %s", err, remedy)
 	}
-	if err := writeAtomically(filepath.Join(dir, stampName), []byte(pin)); err != nil {
+	if err := wholefile.Write(filepath.Join(dir, stampName), []byte(pin), 0o600); err != nil {
 		return uvTool{}, err
 	}
 	version, err := p.uvVersion(ctx, p.ownUV())

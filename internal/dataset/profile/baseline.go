@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 // version of a baseline file: one more whenever what a field means changes, or how values are put into buckets.
@@ -68,33 +70,18 @@ func (b Baseline) digest() (string, error) {
 }
 
 // Save writes the file, whole or not at all.
-func (b Baseline) Save(path string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write baseline %s: %w", path, err)
-		}
-	}()
+func (b Baseline) Save(path string) error {
 	content, err := b.Encode()
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o755)
+	}
+	if err == nil {
+		err = wholefile.Write(path, content, 0o644)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("write baseline %s: %w", path, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
-	_, err = file.Write(content)
-	if err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return nil
 }
 
 // Load reads a baseline strictly. A file that is not there is fs.ErrNotExist.

@@ -10,6 +10,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 // documentFile is in the run's artifacts; docs/benchmark.schema.json describes it.
@@ -125,17 +127,10 @@ func decodeFile(path string, into any) error {
 	return nil
 }
 
-// replaceFile writes under another name first, so that what is there is whole.
+// replaceFile replaces a report or a baseline, whose directory it makes.
 func replaceFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
-	err := os.WriteFile(path+".part", content, 0o644) //nolint:gosec // reports are for reading
-	if err == nil {
-		err = os.Rename(path+".part", path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	return nil
+	return wholefile.Write(path, content, 0o644)
 }

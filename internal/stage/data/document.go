@@ -4,12 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/meter-ml/meter-pipeline/internal/dataset"
 	"github.com/meter-ml/meter-pipeline/internal/dataset/profile"
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 // Report is the name of the artifact; its schema is docs/data-report.schema.json.
@@ -106,7 +106,7 @@ func (b *book) enter(dir string, s set, r *dataset.Result) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", Report, err)
 	}
-	return replace(filepath.Join(dir, Report), append(content, '\n'))
+	return wholefile.Write(filepath.Join(dir, Report), append(content, '\n'), 0o600)
 }
 
 func (d *setDoc) fill(r *dataset.Result) {
@@ -135,16 +135,4 @@ func finite(v float64) *float64 {
 		return nil
 	}
 	return &v
-}
-
-// replace writes a file so that a reader sees the old or the new one, never a part.
-func replace(path string, content []byte) error {
-	temporary := path + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	return nil
 }
