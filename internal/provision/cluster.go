@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,14 +34,11 @@ type cluster struct {
 	account account
 	lock    *fileLock
 	admin   *admin
-	file    *os.File // its log
+	output  serverOutput
 
 	stop    context.CancelFunc // of the server's process; nil before it was started
 	exited  chan struct{}      // closed when the process has ended
 	outcome error              // why; may be read after exited
-
-	mu   sync.Mutex
-	tail []string // the last lines that it logged
 }
 
 // startCluster makes a cluster and starts it. Nothing in it outlives the run, so nothing of it waits for a disk.
@@ -76,7 +71,7 @@ func (p *Provisioner) bringUp(ctx context.Context, c *cluster, programs serverPr
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if attempt == portAttempts || !c.logged("could not bind", "could not create any TCP/IP sockets") {
+		if attempt == portAttempts || !c.output.has("could not bind", "could not create any TCP/IP sockets") {
 			return err
 		}
 		c.end(ctx) // somebody else took the port meanwhile
@@ -142,7 +137,7 @@ func (c *cluster) prepare() error {
 	if err := os.Chmod(c.dir, 0o711); err != nil { //nolint:gosec // the server's user must get through
 		return err
 	}
-	if c.file, err = os.Create(filepath.Join(c.dir, serverLog)); err != nil {
+	if c.output.file, err = os.Create(filepath.Join(c.dir, serverLog)); err != nil {
 		return err
 	}
 	if err := os.Mkdir(c.data, 0o700); err != nil {
@@ -187,10 +182,11 @@ func (p *Provisioner) runCluster(ctx context.Context, c *cluster, programs serve
 	}
 	// The server lives until Close, not until the step that asked for it first is over.
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	c.stop, c.exited, c.tail = stop, make(chan struct{}), nil
+	c.stop, c.exited = stop, make(chan struct{})
+	c.output.forget()
 	invocation := engine.Invocation{
 		Program: filepath.Join(programs.dir, "postgres"), Args: serverArgs(c.data, port),
-		Dir: c.dir, Env: p.serverEnv(), User: c.account.user, Line: c.log,
+		Dir: c.dir, Env: p.serverEnv(), User: c.account.user, Line: c.output.line,
 	}
 	go func() {
 		defer close(c.exited)
@@ -247,38 +243,10 @@ func (c *cluster) await(ctx context.Context, base *url.URL) (*admin, error) {
 			}
 			return nil, errors.New("start server: it ended at once")
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for the server to answer: %w: %s", context.Cause(ctx), c.lastLines())
+			return nil, fmt.Errorf("wait for the server to answer: %w: %s", context.Cause(ctx), c.output.last(3))
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-}
-
-// log keeps the last lines for an error message, and all of them in a file for whom the server lets down later.
-func (c *cluster) log(line string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, _ = fmt.Fprintln(c.file, line) // a log that can't be written must not end the server
-	if c.tail = append(c.tail, line); len(c.tail) > 20 {
-		c.tail = c.tail[1:]
-	}
-}
-
-func (c *cluster) lastLines() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return strings.Join(c.tail[max(0, len(c.tail)-3):], " / ")
-}
-
-func (c *cluster) logged(words ...string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	all := strings.Join(c.tail, "\n")
-	for _, word := range words {
-		if strings.Contains(all, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // keepCluster hands a cluster to Close.

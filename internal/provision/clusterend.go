@@ -27,7 +27,7 @@ func (c *cluster) close(ctx context.Context) error {
 		cancel()
 	}
 	c.end(ctx)
-	_ = c.file.Close() // nobody reads it any more
+	_ = c.output.file.Close() // nobody reads it any more
 	err := removeServer(c.dir)
 	_ = c.lock.close() // after the directory is gone, so that no other run sweeps it meanwhile
 	return err

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,17 +36,14 @@ runpy.run_module("mlflow", run_name="__main__", alter_sys=True)
 
 // A mlflow is a throwaway MLflow server with what it stores.
 type mlflow struct {
-	dir  string
-	lock *fileLock
-	file *os.File // its log
+	dir    string
+	lock   *fileLock
+	output serverOutput
 
 	address string
 	stop    context.CancelFunc // of the server's process; nil before it was started
 	exited  chan struct{}      // closed when the process has ended
 	outcome error              // why; may be read after exited
-
-	mu   sync.Mutex
-	tail []string // the last lines that it logged
 }
 
 // provideMLflow hands out the one server of this run: what a step registers, a later one finds.
@@ -89,7 +85,7 @@ func (p *Provisioner) startMLflow(ctx context.Context, say func(string)) (*mlflo
 		if err == nil {
 			return m, nil
 		}
-		if ctx.Err() != nil || attempt == portAttempts || !m.logged("ddress already in use") {
+		if ctx.Err() != nil || attempt == portAttempts || !m.output.has("ddress already in use") {
 			return nil, errors.Join(err, m.close())
 		}
 		m.end() // somebody else took the port meanwhile
@@ -113,7 +109,7 @@ func (p *Provisioner) makeMLflowDir() (*mlflow, error) {
 		_, err = m.lock.try(unix.LOCK_EX)
 	}
 	if err == nil {
-		m.file, err = os.Create(filepath.Join(dir, serverLog))
+		m.output.file, err = os.Create(filepath.Join(dir, serverLog))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare directory of MLflow server: %w", err), os.RemoveAll(dir))
@@ -131,9 +127,10 @@ func (p *Provisioner) runMLflow(ctx context.Context, m *mlflow, python engine.Pr
 	m.address = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	// The server lives until Close, not until the step that asked for it first is over.
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	m.stop, m.exited, m.tail = stop, make(chan struct{}), nil
+	m.stop, m.exited = stop, make(chan struct{})
+	m.output.forget()
 	invocation := engine.Invocation{
-		Program: filepath.Join(python.Programs, "python"), Dir: m.dir, Env: p.mlflowEnv(python, m.dir), Line: m.log,
+		Program: filepath.Join(python.Programs, "python"), Dir: m.dir, Env: p.mlflowEnv(python, m.dir), Line: m.output.line,
 		Args: []string{
 			"-I", "-c", launch, "server", "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--workers", "1",
 			"--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "artifacts",
@@ -191,33 +188,11 @@ func orEnded(err error) error {
 	return err
 }
 
-// log keeps the last lines for an error message, and all of them in a file for whom the server lets down later.
-func (m *mlflow) log(line string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, _ = fmt.Fprintln(m.file, line) // a log that can't be written must not end the server
-	if m.tail = append(m.tail, line); len(m.tail) > 40 {
-		m.tail = m.tail[1:]
-	}
-}
-
 func (m *mlflow) lastLines() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.tail) == 0 {
-		return "it logged nothing"
+	if last := m.output.last(5); last != "" {
+		return "the end of its log: " + last
 	}
-	lines := make([]string, 0, 5)
-	for _, line := range m.tail[max(0, len(m.tail)-5):] {
-		lines = append(lines, strings.TrimSpace(line))
-	}
-	return "the end of its log: " + strings.Join(lines, " / ")
-}
-
-func (m *mlflow) logged(word string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return strings.Contains(strings.Join(m.tail, "\n"), word)
+	return "it logged nothing"
 }
 
 // keepMLflow hands a server to Close.
@@ -234,7 +209,7 @@ func (p *Provisioner) keepMLflow(m *mlflow) error {
 // close ends the server and removes what it stored.
 func (m *mlflow) close() error {
 	m.end()
-	_ = m.file.Close() // nobody reads it any more
+	_ = m.output.file.Close() // nobody reads it any more
 	err := removeServer(m.dir)
 	_ = m.lock.close() // after the directory is gone, so that no other run sweeps it meanwhile
 	return err
