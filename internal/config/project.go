@@ -24,6 +24,7 @@ type Project struct {
 	Integration  Integration            `yaml:"integration"`
 	Model        Model                  `yaml:"model"`
 	Benchmark    Benchmark              `yaml:"benchmark"`
+	Image        Image                  `yaml:"image"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 

@@ -31,6 +31,7 @@ func validate(p *Project, doc *strict.Document) error {
 	v.data()
 	v.integration()
 	v.benchmark()
+	v.image()
 	v.environments()
 	return v.Err()
 }

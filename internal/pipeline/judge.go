@@ -21,6 +21,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/report/sarif"
 	"github.com/meter-ml/meter-pipeline/internal/report/terminal"
 	"github.com/meter-ml/meter-pipeline/internal/tool"
+	"github.com/meter-ml/meter-pipeline/internal/worktree"
 )
 
 // kept is how many run directories stay; older ones are removed when a run begins.
@@ -56,12 +57,12 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err := prune(filepath.Join(s.State, "runs"), kept-1, living); err != nil {
 		return err
 	}
-	tree := s.workTree(ctx)
+	tree := worktree.Look(ctx, s.Runner, s.Host.Dir, s.Host.Env)
 	voices := s.voices(request.Verbose)
 	defer func() { err = errors.Join(err, voices.close()) }()
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: request.Target, Root: s.Host.Dir, Dir: s.runDir(), ID: s.ID,
-		Commit: tree.commit, Branch: tree.branch, Dirty: tree.dirty,
+		Commit: tree.Commit, Branch: tree.Branch, Dirty: tree.Dirty,
 		Limit: s.Project.Run.Jobs, FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
 		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected,
 		Env: s.Host.Env, Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,

@@ -1,0 +1,51 @@
+// Package worktree asks git what the project's tree is: its commit, branch and tags, and whether it differs from them.
+//
+// It stands beside the engine, and starts git through the engine's Runner only. What a run is about, which tags an
+// image gets and which tree a piece of evidence speaks of are all read here, once.
+package worktree
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+)
+
+// A State is what git says of the project: all empty outside of a work tree.
+type State struct {
+	Commit string // 40 or 64 hexadecimal digits; empty before the first commit
+	Branch string // empty on a detached HEAD
+	Dirty  bool   // files that git tracks or does not ignore differ from the commit
+}
+
+// Look asks git once. Without git, or outside of a work tree, the state is empty: a run is judged all the same and names
+// no commit.
+func Look(ctx context.Context, runner engine.Runner, dir string, env []string) State {
+	out, err := runner.Run(ctx, engine.Invocation{
+		Program: "git", Dir: dir, Env: env,
+		// Its own file-watching daemon would be taken for something that git left running.
+		Args: []string{"--no-optional-locks", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--no-ahead-behind"},
+	})
+	if err != nil || out.ExitCode != 0 {
+		return State{}
+	}
+	return parseStatus(out.Stdout)
+}
+
+// parseStatus reads `git status --porcelain=v2 --branch`.
+func parseStatus(text []byte) State {
+	var state State
+	for line := range bytes.Lines(text) {
+		fields := strings.Fields(string(line))
+		switch {
+		case len(fields) == 3 && fields[0] == "#" && fields[1] == "branch.oid" && fields[2] != "(initial)":
+			state.Commit = fields[2]
+		case len(fields) == 3 && fields[0] == "#" && fields[1] == "branch.head" && fields[2] != "(detached)":
+			state.Branch = fields[2]
+		case len(fields) > 0 && fields[0] != "#":
+			state.Dirty = true
+		}
+	}
+	return state
+}
