@@ -13,9 +13,12 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/pipeline"
 )
 
-// Check runs every gate that a push must pass (-v streams output, -without=benchmark leaves it out).
-func Check(ctx context.Context, v *bool, without *string) error {
+// Check runs every gate that a push must pass (-v streams output, -without=benchmark, -jobs=1).
+func Check(ctx context.Context, v *bool, without *string, jobs *int) error {
 	request := pipeline.Request{Target: "check", Stages: pipeline.Check(), Verbose: set(v)}
+	if jobs != nil {
+		request.Jobs = *jobs
+	}
 	if without != nil {
 		request.Without = *without
 	}

@@ -24,6 +24,5 @@ gitleaks dir --no-banner --redact --log-level error "$out/tree"
 gitleaks git --no-banner --redact --log-level error .
 COVERAGE_FILE=$out/coverage pytest tests/unit -q -n "$(nproc)" -p no:cacheprovider --cov=src --cov-branch \
 	--cov-report="json:$out/coverage.json" --cov-report="html:$out/htmlcov" --cov-report="xml:$out/coverage.xml"
-# What is ours from end to end has no other tool: the same stages, one after another.
-bin/pipeline data:all
-bin/pipeline integration:all
+# What is ours from end to end has no other tool: the same steps, one after another.
+bin/pipeline check -jobs=1 -without=quality,security,unit,benchmark

@@ -5,7 +5,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,8 +41,19 @@ func (w *worker) place(provisions []Provision) (place, error) {
 			p.extra[key] = p.fill(value)
 		}
 	}
-	p.env = environment(w.x.opts.Env, p.extra, p.programs)
+	p.env = environment(append([]string{w.nativeThreads()}, w.x.opts.Env...), p.extra, p.programs)
 	return p, nil
+}
+
+// nativeThreads is how many threads a numerical library may start, by the variable that all of them read: the step's
+// share of the cores. Otherwise each step's library takes all cores, and its threads spin while they wait for each other.
+// What the user's environment says comes first.
+func (w *worker) nativeThreads() string {
+	cores, slots := runtime.GOMAXPROCS(0), min(w.node.slots, w.x.opts.Limit)
+	if w.node.step.Alone {
+		slots = w.x.opts.Limit
+	}
+	return "OMP_NUM_THREADS=" + strconv.Itoa(max(1, cores*slots/w.x.opts.Limit))
 }
 
 // usesScratch is true for a function, which may use it without saying so.

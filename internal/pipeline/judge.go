@@ -34,11 +34,15 @@ type Request struct {
 	Only     string // a stage, or stage:step; empty for all
 	Without  string // stages that are left out, with commas between them: they are shown as skipped
 	Verbose  bool   // stream the tools' output
+	Jobs     int    // steps at once; 0 is what pipeline.yaml says
 	FailFast bool
 }
 
 // Judge runs the stages, reports on them, and returns an Exit unless everything passed.
 func (s *Session) Judge(ctx context.Context, request Request) (err error) {
+	if request.Jobs < 0 {
+		return &Exit{Code: engine.ExitUsage, Message: fmt.Sprintf("-jobs is %d: choose 1 or more, or leave it out for one per core", request.Jobs)}
+	}
 	plan, err := s.plan(request)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: request.Target, Root: s.Host.Dir, Dir: s.runDir(), ID: s.ID,
 		Commit: tree.Commit, Branch: tree.Branch, Dirty: tree.Dirty,
-		Limit: s.Project.Run.Jobs, FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
+		Limit: cmp.Or(request.Jobs, s.Project.Run.Jobs), FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
 		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected,
 		Env: s.Host.Env, Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,
 	})

@@ -25,7 +25,7 @@ const (
 // JSON does not tell: how many modules were checked. --recursive finds modules in folders without an __init__.py;
 // file-ignored tells which files have a comment that keeps pylint from them.
 func pylintArgs(p *config.Project) []string {
-	return append(python.Module("pylint", "--recursive=y", "--jobs="+strconv.Itoa(max(1, p.Quality.Pylint.Jobs)),
+	return append(python.OneShot("pylint", "--recursive=y", "--jobs="+strconv.Itoa(max(1, p.Quality.Pylint.Jobs)),
 		"--output-format=json2:"+engine.ArtifactsDir+"/pylint.json,text", "--score=y", "--verbose",
 		"--enable=file-ignored", "--"), p.Quality.Pylint.Paths...)
 }
