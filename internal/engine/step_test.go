@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -123,7 +125,7 @@ func TestInvocation(t *testing.T) {
 		i.Line("a line")
 		return engine.Output{}, os.WriteFile(path, []byte("ok"), 0o600)
 	}}), func(o *engine.Options) {
-		o.Env = []string{"PATH=/usr/bin", "HOME=/home/x", "HOME=/home/y", "DATABASE_URL=mine", "=odd"}
+		o.Env = []string{"OMP_NUM_THREADS=3", "PATH=/usr/bin", "HOME=/home/x", "HOME=/home/y", "DATABASE_URL=mine", "=odd"}
 		o.Provider = &ledger{}
 	})
 	x.execute(t.Context(), one(linter(needs("python")))).want(0)
@@ -136,7 +138,7 @@ func TestInvocation(t *testing.T) {
 	if got, want := strings.Join(i.Args, " "), "--out="+x.opts.Dir+"/artifacts/sub/lint.json --cache "+scratch+" it's"; got != want {
 		t.Errorf("arguments %q, want %q", got, want)
 	}
-	if got, want := strings.Join(i.Env, " "), "DATABASE_URL=postgres://u:s3cr3t-pw@h/db HOME=/home/y LINT_HOME="+scratch+" PATH=/provided/python:/usr/bin"; got != want {
+	if got, want := strings.Join(i.Env, " "), "DATABASE_URL=postgres://u:s3cr3t-pw@h/db HOME=/home/y LINT_HOME="+scratch+" OMP_NUM_THREADS=3 PATH=/provided/python:/usr/bin"; got != want {
 		t.Errorf("environment %q, want %q", got, want)
 	}
 	if i.Dir != x.opts.Root || i.Program != "lint" || len(i.Secrets) != 1 {
@@ -240,7 +242,33 @@ func TestScopeRuns(t *testing.T) {
 	if log := x.read("logs", "s", "f.log"); log != "abc ***\nsaid 3\n# passed\n" {
 		t.Errorf("log %q", log)
 	}
-	if i := x.opts.Runner.(*tooltest.Runner).Calls()[0]; i.Dir != x.opts.Root || len(i.Env) != 1 || len(i.Secrets) != 1 {
+	if i := x.opts.Runner.(*tooltest.Runner).Calls()[0]; i.Dir != x.opts.Root || len(i.Env) != 2 || len(i.Secrets) != 1 {
 		t.Errorf("%+v", i)
+	}
+}
+
+func TestNativeThreadsAreAShareOfTheCores(t *testing.T) {
+	cores := runtime.GOMAXPROCS(0)
+	for _, tt := range []struct {
+		limit, slots int
+		alone        bool
+		want         int
+	}{
+		{limit: 1, want: cores},
+		{limit: cores, want: 1},
+		{limit: 2 * cores, want: 1},
+		{limit: cores, slots: cores, want: cores},
+		{limit: cores, slots: 99, want: cores},
+		{limit: cores, alone: true, want: cores},
+	} {
+		got := ""
+		x := newTrial(t, func(o *engine.Options) { o.Limit = tt.limit })
+		x.execute(t.Context(), one(engine.Step{Name: "s", Slots: tt.slots, Alone: tt.alone, Func: func(_ context.Context, s engine.Scope) (engine.Judgement, error) {
+			got = s.Env["OMP_NUM_THREADS"]
+			return engine.Judgement{Judged: 1, Unit: "files"}, nil
+		}})).want(0)
+		if got != strconv.Itoa(tt.want) {
+			t.Errorf("%+v: %s", tt, got)
+		}
 	}
 }

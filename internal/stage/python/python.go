@@ -27,15 +27,6 @@ func Module(name string, args ...string) []string {
 	return append([]string{"-I", "-X", "utf8", "-m", name}, args...)
 }
 
-// oneShot is what -m does, without the collector of reference cycles.
-const oneShot = "import gc, runpy, sys; gc.disable(); del sys.argv[0]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
-
-// OneShot is Module for a tool that builds up one large graph of objects, judges it and ends (pylint): the collector
-// would walk that graph again and again for two fifths of the tool's time, and find little. It costs a fifth more memory.
-func OneShot(name string, args ...string) []string {
-	return append([]string{"-I", "-X", "utf8", "-c", oneShot, name}, args...)
-}
-
 // Settings names the files in which the Python tools look for their settings, relative to the root, whether or not
 // they exist: one that appears changes what a tool does.
 func Settings(own ...string) []string {
