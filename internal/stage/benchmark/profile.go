@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
+	"github.com/meter-ml/meter-pipeline/internal/strict"
 )
 
 // profiled is how long a server is watched, its start included; a program that times itself ends earlier.
@@ -46,7 +46,9 @@ func (s profile) Steps(p *config.Project) ([]engine.Step, error) {
 	case len(p.Benchmark.Profiler) == 0:
 		return nil, errors.New("benchmark.profiler is empty in " + config.FileName + ": name a program that draws flame graphs, such as py-spy")
 	case s.of != "" && !slices.Contains(names, s.of), len(jobs) == 0:
-		return nil, fmt.Errorf("there is no measure %q to profile: there are %s", s.of, strings.Join(names, ", "))
+		return nil, config.Problems{{
+			File: config.FileName, Message: fmt.Sprintf("there is no measure %q to profile", s.of), Remedy: strict.Suggest(s.of, names),
+		}}
 	}
 	step := engine.Step{
 		Name: "profile", Judges: "where the time goes", Alone: true, Needs: []engine.Need{engine.NeedPython},

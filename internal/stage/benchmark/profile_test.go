@@ -80,7 +80,7 @@ func TestProfileOfAServer(t *testing.T) {
 
 func TestProfileOfNothing(t *testing.T) {
 	b := newBench(t, nil, false)
-	for profiler, want := range map[string]string{"": "benchmark.profiler is empty", "x": `no measure "singel" to profile: there are single`} {
+	for profiler, want := range map[string]string{"": "benchmark.profiler is empty", "x": `no measure "singel" to profile: did you mean`} {
 		b.project.Benchmark.Profiler = strings.Fields(profiler)
 		if _, err := (profile{b.stage, "singel"}).Steps(b.project); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
