@@ -2,6 +2,7 @@ package terminal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -86,7 +87,7 @@ func word(s engine.Status) string {
 // summary says what the word of the stage's status rests on, the worst first.
 func summary(r report.Report, g glyphs) string {
 	stage := r.Run.Stages[0]
-	var failed, errors, passed, skipped []string
+	var failed, errors, passed, skipped, reasons []string
 	for _, step := range stage.Steps {
 		switch step.Status {
 		case engine.StatusPassed:
@@ -94,13 +95,11 @@ func summary(r report.Report, g glyphs) string {
 		case engine.StatusFailed:
 			failed = append(failed, step.Name+" "+failedWords(r, step))
 		case engine.StatusSkipped:
-			skipped = append(skipped, fmt.Sprintf("%s (%s)", step.Name, report.Line(step.Reason)))
+			skipped = append(skipped, step.Name)
+			reasons = append(reasons, report.Line(step.Reason))
 		default:
 			errors = append(errors, step.Name)
 		}
-	}
-	if len(stage.Steps) == 1 && len(skipped) == 1 {
-		return stage.Steps[0].Name + ", " + report.Line(stage.Steps[0].Reason)
 	}
 	var parts []string
 	add := func(status engine.Status, text string) {
@@ -115,9 +114,30 @@ func summary(r report.Report, g glyphs) string {
 	add(engine.StatusError, strings.Join(errors, ", "))
 	add(engine.StatusFailed, strings.Join(failed, ", "))
 	add(engine.StatusPassed, strings.Join(passed, ", "))
-	add(engine.StatusSkipped, strings.Join(skipped, ", "))
+	add(engine.StatusSkipped, skippedWords(skipped, reasons))
 	return strings.Join(parts, " "+g.dot+" ")
 }
+
+// skippedWords names steps with why each was skipped; a reason that all of them share is said once.
+func skippedWords(names, reasons []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	switch {
+	case len(names) == 1:
+		return names[0] + ", " + reasons[0]
+	case len(slices.Compact(slices.Clone(reasons))) == 1:
+		return fmt.Sprintf("%s (all: %s)", strings.Join(names, ", "), reasons[0])
+	}
+	var parts []string
+	for i, name := range names {
+		parts = append(parts, fmt.Sprintf("%s (%s)", name, reasons[i]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// fewGates is how many numbers of a passed step have room in its stage's line; the reports have all of them.
+const fewGates = 3
 
 // passedWords names a step with the numbers that were its gate.
 func passedWords(step engine.StepResult) string {
@@ -127,6 +147,9 @@ func passedWords(step engine.StepResult) string {
 			label := strings.TrimPrefix(report.Label(m), step.Name+" ")
 			parts = append(parts, label+" "+report.Number(m.Value, m.Unit))
 		}
+	}
+	if len(parts) > fewGates {
+		parts = []string{fmt.Sprintf("%d limits met", len(parts))}
 	}
 	if step.Cached {
 		parts = append(parts, "cached")
