@@ -33,17 +33,18 @@ func Look(ctx context.Context, runner engine.Runner, dir string, env []string) S
 	return parseStatus(out.Stdout)
 }
 
-// parseStatus reads `git status --porcelain=v2 --branch`.
+// parseStatus reads `git status --porcelain=v2 --branch`. A branch's name may hold any space but the plain one.
 func parseStatus(text []byte) State {
 	var state State
 	for line := range bytes.Lines(text) {
-		fields := strings.Fields(string(line))
-		switch {
-		case len(fields) == 3 && fields[0] == "#" && fields[1] == "branch.oid" && fields[2] != "(initial)":
-			state.Commit = fields[2]
-		case len(fields) == 3 && fields[0] == "#" && fields[1] == "branch.head" && fields[2] != "(detached)":
-			state.Branch = fields[2]
-		case len(fields) > 0 && fields[0] != "#":
+		line := strings.TrimSuffix(string(line), "\n")
+		if commit, ok := strings.CutPrefix(line, "# branch.oid "); ok && commit != "(initial)" {
+			state.Commit = commit
+		}
+		if branch, ok := strings.CutPrefix(line, "# branch.head "); ok && branch != "(detached)" {
+			state.Branch = branch
+		}
+		if line != "" && !strings.HasPrefix(line, "#") {
 			state.Dirty = true
 		}
 	}

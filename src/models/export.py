@@ -35,7 +35,9 @@ def export_model(model: Any, kind: str, rows: npt.NDArray[np.float32]) -> bytes:
         graph = to_onnx(_with_single_thresholds(model), sample, options=options, target_opset=OPSET)
     if kind == CLASSIFICATION:
         graph = onnx_helper.select_model_inputs_outputs(graph, ["probabilities"])
-    content: bytes = graph.SerializeToString()
+    # skl2onnx keeps them in a set, whose order changes from process to process, as would the bytes.
+    graph.opset_import.sort(key=lambda opset: opset.domain)
+    content: bytes = graph.SerializeToString(deterministic=True)
     _check_parity(model, content, kind, rows)
     return content
 

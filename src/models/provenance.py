@@ -1,8 +1,9 @@
-"""Which commit of the code a model was trained with."""
+"""Which commit of the code a model was trained with, and when."""
 
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -22,6 +23,21 @@ def git_sha(root: Path = REPOSITORY) -> str:
         return _head(_git_directory(root)) or UNKNOWN
     except OSError:
         return UNKNOWN
+
+
+def created_at() -> datetime:
+    """Now in UTC, or the moment that SOURCE_DATE_EPOCH names, in seconds since 1970.
+
+    With it the same code and data give the same model files, byte for byte, and so the same image
+    (reproducible-builds.org/specs/source-date-epoch). Raises ValueError where it is no such number.
+    """
+    told = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
+    if not told:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(told), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"SOURCE_DATE_EPOCH is {told!r}, no seconds since 1970") from error
 
 
 def _git_directory(root: Path) -> Path:

@@ -13,7 +13,6 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pandas as pd
 import sklearn  # type: ignore[import-untyped]  # no types
@@ -34,7 +33,7 @@ from models.artifact import (
 from models.candidate import Candidate, fit_classification_candidate, fit_regression_candidate
 from models.export import OPSET
 from models.inference import Predictor
-from models.provenance import git_sha
+from models.provenance import created_at, git_sha
 from models.registry import Registry, RegistryError, RunRecord
 from models.results import Metrics, TrainingResult, format_results
 from monitoring.drift import DriftBaseline
@@ -150,7 +149,7 @@ def _promote(
 
 
 def _artifact(candidate: Candidate, content_hash: str) -> ModelArtifact:
-    created = datetime.now(UTC)
+    created = created_at()
     digest = checksum(candidate.model)
     starts = candidate.train.meta["reading_date"].dt.tz_convert("UTC")
     matrix = learning.doubled(candidate.train.X)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 
@@ -115,6 +116,13 @@ def test_graph_that_predicts_otherwise_is_not_exported(
         model.predict_proba = lambda rows: honest(rows)[:, ::-1]
     with pytest.raises(ModelError, match="ONNX differs from scikit-learn"):
         export_model(model, kind, test.X)
+
+
+def test_graph_holds_nothing_in_an_order_of_the_process() -> None:
+    """Another process has another hash seed; the same training must give the same bytes there."""
+    graph = onnx.load_from_string(candidate(CLASSIFICATION).model)
+    domains = [opset.domain for opset in graph.opset_import]
+    assert len(domains) > 1 and domains == sorted(domains)
 
 
 def test_neighbouring_single_precision_values_keep_their_side() -> None:

@@ -1,13 +1,14 @@
 """The decision, the table, the commands and where a model comes from, without a registry."""
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from data.readings import ReadingError
 from models import report, train
-from models.provenance import git_sha
+from models.provenance import created_at, git_sha
 from models.results import TrainingResult, format_results
 from models.train import decide
 
@@ -218,3 +219,21 @@ def test_told_commit_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("GIT_SHA", SHA)
     assert git_sha(repository(tmp_path, {".git/HEAD": "f" * 40})) == SHA
     assert git_sha(tmp_path / "nowhere") == SHA
+
+
+def test_created_now_without_an_epoch(monkeypatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    before = datetime.now(UTC)
+    assert before <= created_at() <= datetime.now(UTC)
+
+
+def test_created_when_the_epoch_says(monkeypatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert created_at() == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("epoch", ["yesterday", "1.5", "9" * 30])
+def test_epoch_that_is_no_time(monkeypatch, epoch: str) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with pytest.raises(ValueError, match="SOURCE_DATE_EPOCH is"):
+        created_at()

@@ -65,13 +65,17 @@ func Compare(today, baseline *Summary, psi, ks float64) Comparison {
 		now, before = now.coarse(), before.coarse()
 	}
 	n, m := float64(now.total()), float64(before.total())
-	c.KS.judge(now.distance(&before), math.Sqrt(-math.Log(chance/2)/2*(1/n+1/m)), n, m)
+	c.KS.judge(now.distance(&before), Smirnov(chance, n, m), n, m)
 
 	bounds := before.bounds()
 	value := PSI(shares(before.cumulative(bounds), m), shares(now.cumulative(bounds), n))
 	c.PSI.judge(value, chiSquared(len(bounds))*(1/n+1/m), n, m)
 	return c
 }
+
+// Smirnov is the distance that two samples of one distribution, of n and m values, exceed with probability p or less by
+// chance alone; see Compare.
+func Smirnov(p, n, m float64) float64 { return math.Sqrt(-math.Log(p/2) / 2 * (1/n + 1/m)) }
 
 // PSI of shares of the same bins, each of which sum to 1; see Compare.
 func PSI(expected, actual []float64) float64 {
