@@ -1,7 +1,7 @@
 """Airflow for the tests: a home of its own, no examples, no network, and the DAGs of this folder.
 
 These tests are here and not under ``tests/`` because Airflow pins much of the web stack and so
-lives in an environment of its own (requirements/airflow.txt). ``pytest tests/`` in the developer's
+lives in an environment of its own (`airflow-dev.txt`). ``pytest tests/`` in the developer's
 environment neither sees nor skips them; ``.venv-airflow/bin/pytest airflow_dags`` runs them, with
 airflow_dags/pytest.ini, and fails rather than skips in any other environment.
 """
@@ -21,7 +21,7 @@ import pytest
 
 if importlib.util.find_spec("airflow") is None:
     raise pytest.UsageError(
-        "airflow_dags/tests needs Airflow: sync requirements/airflow.txt into .venv-airflow and "
+        "airflow_dags/tests needs Airflow: sync airflow-dev.txt into .venv-airflow and "
         "run '.venv-airflow/bin/pytest airflow_dags'; this environment is for 'pytest tests/'"
     )
 

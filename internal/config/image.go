@@ -1,7 +1,10 @@
 package config
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,6 +20,11 @@ type Image struct {
 	Directory string           `yaml:"directory"` // where built images are kept, each an OCI layout
 	Cache     string           `yaml:"cache"`     // repository below owner for the build cache; empty: a local one only
 	Images    []ContainerImage `yaml:"images"`
+}
+
+// Repository is where an image is pushed to, in full. Host is the value of METER_REGISTRY; empty, it is the configured one.
+func (i Image) Repository(host string, image ContainerImage) string {
+	return path.Join(cmp.Or(host, i.Registry), i.Owner, image.Repository)
 }
 
 // A ContainerImage is one image that is built, judged and pushed.
@@ -41,6 +49,13 @@ type Smoke struct {
 	Stop    Duration          `yaml:"stop"`    // within which SIGTERM must end it, with exit code 0
 	Memory  int               `yaml:"memory"`  // MiB that it may take
 	Tmpfs   []string          `yaml:"tmpfs"`   // directories that it may write to; the root file system is read-only
+	Request SmokeRequest      `yaml:"request"` // that it answers, too; empty: none
+}
+
+// SmokeRequest is one that is sent by POST and must be answered with 200.
+type SmokeRequest struct {
+	Path string `yaml:"path"`
+	Body string `yaml:"body"` // JSON
 }
 
 var (
@@ -79,6 +94,9 @@ func (v *validator) smoke(key string, s Smoke) {
 	v.within(key+".port", float64(s.Port), 1, 65535, "it is the port that the program in the container listens on")
 	if !strings.HasPrefix(s.Path, "/") {
 		v.Report(key+".path", fmt.Sprintf("%s.path is %q", key, s.Path), "write a path of the server, which begins with /")
+	}
+	if r := s.Request; r != (SmokeRequest{}) && (!strings.HasPrefix(r.Path, "/") || !json.Valid([]byte(r.Body))) {
+		v.Report(key+".request", key+".request has no path that begins with /, or a body that is no JSON", "give both, or neither")
 	}
 	v.positive(key+".healthy", s.Healthy)
 	v.positive(key+".stop", s.Stop)

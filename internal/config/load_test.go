@@ -117,6 +117,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"path like an option", "source: [--help]\n", "take for an option"},
 		{"missing path", "quality: {paths: [srcc]}\n", `quality.paths[0] is "srcc": no such file or directory`},
 		{"empty path", "source: [\"\"]\n", "source[0] is empty"},
+		{"smoke test of no JSON", "image:\n  images:\n    - {name: api, dockerfile: Dockerfile, repository: api, budget: 1, smoke: {port: 1, path: /, healthy: 1s, stop: 1s, memory: 16, request: {path: /predict, body: '{'}}}\n", "image.images[0].smoke.request has no path that begins with /"},
 		{"allowed without reason", "security:\n  allow:\n    - {tool: bandit, rule: B101, expires: \"2027-01-01\"}\n", "pipeline.yaml:3:7: security.allow[0] has no reason"},
 		{"allowed without date", "security: {allow: [{tool: bandit, rule: B1, reason: r}]}\n", "not a date"},
 		{"allowed for ever", "security: {allow: [{tool: bandit, rule: B1, reason: r, expires: never}]}\n", `is "never", not a date`},

@@ -25,6 +25,7 @@ type Project struct {
 	Model        Model                  `yaml:"model"`
 	Benchmark    Benchmark              `yaml:"benchmark"`
 	Image        Image                  `yaml:"image"`
+	Evidence     Evidence               `yaml:"evidence"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
@@ -105,11 +106,12 @@ type Secrets struct {
 	History bool `yaml:"history"` // scan every commit, not only the tree
 }
 
-// Allow lets one finding of the security stage through, for a stated reason and until a date.
+// Allow lets one finding of the security stage, or of what is known of images, through, for a stated reason and until a
+// date. What is said of safety and secrets counts for images, too.
 type Allow struct {
-	Tool    string `yaml:"tool"`    // bandit, safety, secrets
+	Tool    string `yaml:"tool"`    // bandit, safety, secrets; image:packages, image:updates, image:secrets
 	Rule    string `yaml:"rule"`    // the tool's identifier
-	Path    string `yaml:"path"`    // optional: only in this file
+	Path    string `yaml:"path"`    // optional: only in this file of the project or, without a slash before it, of an image
 	Package string `yaml:"package"` // optional: only in this package
 	Reason  string `yaml:"reason"`  // required
 	Expires string `yaml:"expires"` // required, YYYY-MM-DD: on that day it no longer counts

@@ -32,6 +32,7 @@ func validate(p *Project, doc *strict.Document) error {
 	v.integration()
 	v.benchmark()
 	v.image()
+	v.evidence()
 	v.environments()
 	return v.Err()
 }
@@ -137,7 +138,7 @@ func (v *validator) security() {
 	v.oneOf("security.bandit.confidence", v.project.Security.Bandit.Confidence, levels)
 	for i, allow := range v.project.Security.Allow {
 		key := fmt.Sprintf("security.allow[%d]", i)
-		v.oneOf(key+".tool", allow.Tool, []string{"bandit", "safety", "secrets"})
+		v.oneOf(key+".tool", allow.Tool, []string{"bandit", "safety", "secrets", "image:packages", "image:updates", "image:secrets"})
 		if strings.TrimSpace(allow.Rule) == "" {
 			v.Report(key, key+" has no rule", "name the one finding that it allows")
 		}

@@ -22,6 +22,7 @@ const (
 	NeedMLflow   Need = "mlflow"   // the run's MLflow server, as MLFLOW_TRACKING_URI
 	NeedPython   Need = "python"   // the project's environment; its programs come first on PATH
 	NeedGitleaks Need = "gitleaks" // the secret scanner
+	NeedEngine   Need = "engine"   // a container engine, with docker-buildx first on PATH and a builder as BUILDX_BUILDER
 )
 
 // A Step is the smallest thing that runs and is judged: one tool, or one function.

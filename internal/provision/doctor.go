@@ -66,7 +66,7 @@ func (p *Provisioner) Doctor(ctx context.Context) []Row {
 		p.checkPostgres,
 		func(context.Context) []Row { return []Row{p.checkGitleaks()} },
 		func(context.Context) []Row { return p.checkDisk() },
-		func(ctx context.Context) []Row { return []Row{p.checkContainers(ctx)} },
+		p.checkContainers,
 	}
 	found := make([][]Row, len(checks))
 	var all sync.WaitGroup

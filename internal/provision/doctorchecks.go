@@ -195,9 +195,9 @@ func (p *Provisioner) checkExternal(ctx context.Context, address string) Row {
 
 func (p *Provisioner) checkGitleaks() Row {
 	row := Row{Need: "gitleaks"}
-	tool, err := p.wantedGitleaks()
+	tool, err := p.wanted(gitleaksSource())
 	if err != nil {
-		row.State, row.Note, row.Remedy = StateMissing, err.Error(), "restore "+gitleaksModule
+		row.State, row.Note, row.Remedy = StateMissing, err.Error(), "restore "+gitleaksSource().module
 		return row
 	}
 	row.Version = strings.TrimPrefix(tool.version, "v")
@@ -236,27 +236,38 @@ func (p *Provisioner) checkDisk() []Row {
 	return rows
 }
 
-// checkContainers looks for a container engine, which the image and deploy stages need.
-func (p *Provisioner) checkContainers(ctx context.Context) Row {
-	row := Row{Need: "container engine", State: StateOptional, Note: "none; images and deploys need one, `mage check` does not"}
-	for _, name := range []string{"docker", "podman"} {
-		path, ok := p.env.lookPath(name)
-		if !ok {
-			continue
-		}
-		row.Where = path
-		version, err := p.ask(ctx, path, "version", "--format", "{{.Server.Version}}")
-		if err == nil {
-			row.State, row.Version, row.Note = StateOK, version, name
-			return row
-		}
-		row.Note = name + " is installed, but its engine does not answer; images and deploys need it, `mage check` does not"
+// checkContainers looks for what the image and deploy stages need: a container engine, and buildx with its builder.
+func (p *Provisioner) checkContainers(ctx context.Context) []Row {
+	const note = "; images and deploys need it, `mage check` does not"
+	row := Row{Need: "container engine", State: StateOptional}
+	row.Where, _ = p.env.lookPath("docker")
+	info, err := p.askEngine(ctx)
+	if err != nil {
+		reason, remedy, _ := strings.Cut(err.Error(), ": ")
+		row.Note, row.Remedy = reason+note, remedy
+		return []Row{row}
 	}
-	row.Remedy = "start it when you come to images"
-	if row.Where == "" {
-		row.Remedy = "install Docker Engine, Docker Desktop or Podman when you come to images"
+	row.State, row.Version, row.Note = StateOK, info.ServerVersion, "docker"
+	buildx := Row{Need: "docker buildx", State: StateOK, Where: info.plugin("buildx")}
+	if buildx.Where == "" {
+		tool, err := p.wanted(buildxSource())
+		buildx.Where, buildx.Version = tool.dir, tool.version
+		switch {
+		case err != nil:
+			return []Row{row, {Need: buildx.Need, State: StateOptional, Note: err.Error() + note, Remedy: "install docker-buildx-plugin"}}
+		case !executable(filepath.Join(tool.dir, buildxSource().program)):
+			return []Row{row, {Need: buildx.Need, State: StateOptional, Note: "the first build of an image compiles " + tool.version, Remedy: "or install docker-buildx-plugin"}}
+		}
 	}
-	return row
+	builder := p.env["METER_BUILDER"]
+	if builder == "" {
+		builder = p.project.Image.Builder
+	}
+	if builder == "" {
+		builder = ownBuilder + ", which the first build makes if it is not there"
+	}
+	buildx.Note = "with the builder " + builder
+	return []Row{row, buildx}
 }
 
 func match(text, pattern string) string {

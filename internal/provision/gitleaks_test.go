@@ -16,7 +16,7 @@ import (
 func withGitleaks(t *testing.T) *checkout {
 	t.Helper()
 	c := newCheckout(t)
-	if err := os.CopyFS(filepath.Join(c.root, gitleaksModule), os.DirFS(filepath.Join(repository(t), gitleaksModule))); err != nil {
+	if err := os.CopyFS(filepath.Join(c.root, gitleaksSource().module), os.DirFS(filepath.Join(repository(t), gitleaksSource().module))); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -31,7 +31,7 @@ func TestGitleaksIsBuiltAndFindsASecret(t *testing.T) {
 		unreachable(t, "gitleaks", err)
 	}
 	program := filepath.Join(provision.Programs, "gitleaks")
-	tool, err := p.wantedGitleaks()
+	tool, err := p.wanted(gitleaksSource())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestGitleaksBuildIsKeyed(t *testing.T) {
 	p := c.provisioner()
 	key := func() string {
 		t.Helper()
-		tool, err := p.wantedGitleaks()
+		tool, err := p.wanted(gitleaksSource())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestGitleaksBuildIsKeyed(t *testing.T) {
 		t.Error("another toolchain gives the same build")
 	}
 	p.golang = c.provisioner().golang
-	c.write(gitleaksModule+"/go.sum", "")
+	c.write(gitleaksSource().module+"/go.sum", "")
 	if key() == first {
 		t.Error("other sources give the same build")
 	}

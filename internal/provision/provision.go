@@ -1,5 +1,5 @@
 // Package provision makes ready what steps need: a Python environment with the project's tools, an empty PostgreSQL
-// database, an MLflow server, the secret scanner.
+// database, an MLflow server, the secret scanner, a container engine with a builder of images.
 //
 // It implements engine.Provider. The engine asks for a need by name when a step is about to run, and gives it back
 // afterwards; what can be shared by the steps of a run is made once and kept until Close. Nothing is made that is
@@ -45,10 +45,10 @@ type Provisioner struct {
 	root    string   // absolute, without symbolic links: environments are bound to their path
 	places  []string // patterns of where server programs may be
 
-	uv       *shared[uvTool]
-	server   *shared[*server]
-	mlflow   *shared[*mlflow]
-	gitleaks *shared[builtTool]
+	uv         *shared[uvTool]
+	server     *shared[*server]
+	mlflow     *shared[*mlflow]
+	containers *shared[containers]
 
 	life     context.Context // ends with Close: what is being made then is broken off
 	end      context.CancelCauseFunc
@@ -57,8 +57,9 @@ type Provisioner struct {
 	mu       sync.Mutex
 	closed   bool
 	pythons  map[string]*shared[pythonEnv]
-	held     []*fileLock // of environments in use
-	admins   []*admin    // sessions on a server of DATABASE_URL
+	built    map[string]*shared[builtTool] // by program
+	held     []*fileLock                   // of environments in use
+	admins   []*admin                      // sessions on a server of DATABASE_URL
 	clusters []*cluster
 	mlflows  []*mlflow
 	labelled map[string]*shared[engine.Provision] // databases that steps share
@@ -82,7 +83,7 @@ func New(opts Options) (*Provisioner, error) {
 	p := &Provisioner{
 		project: opts.Project, runner: opts.Runner, env: newEnviron(opts.Env),
 		now: opts.Now, random: opts.Rand, golang: opts.GoVersion, root: root,
-		uv: newShared[uvTool](), server: newShared[*server](), gitleaks: newShared[builtTool](),
+		uv: newShared[uvTool](), server: newShared[*server](), containers: newShared[containers](), built: map[string]*shared[builtTool]{},
 		mlflow: newShared[*mlflow](), pythons: map[string]*shared[pythonEnv]{}, labelled: map[string]*shared[engine.Provision]{},
 		places: programPatterns(runtime.GOOS, opts.Project.Postgres.Version),
 	}
@@ -100,7 +101,8 @@ func New(opts Options) (*Provisioner, error) {
 }
 
 // Provide makes one need available. The needs are "python", "python:<name>" for an environment apart, "postgres" for a
-// database of the step's own, "postgres:<label>" for one that all steps with this label share, "mlflow" and "gitleaks".
+// database of the step's own, "postgres:<label>" for one that all steps with this label share, "mlflow", "gitleaks", and
+// "engine" for what builds images and runs containers.
 func (p *Provisioner) Provide(ctx context.Context, need engine.Need, say func(string)) (engine.Provision, error) {
 	ctx, done, err := p.enter(ctx)
 	if err != nil {
@@ -119,7 +121,13 @@ func (p *Provisioner) Provide(ctx context.Context, need engine.Need, say func(st
 	case need == engine.NeedMLflow:
 		return p.provideMLflow(ctx, say)
 	case need == engine.NeedGitleaks:
-		return p.provideGitleaks(ctx, say)
+		return p.provideBuilt(ctx, gitleaksSource(), say)
+	case need == engine.NeedEngine:
+		return p.provideEngine(ctx, say)
+	case need == NeedBuildx:
+		return p.provideBuilt(ctx, buildxSource(), say)
+	case need == NeedBuildkitd:
+		return p.provideBuilt(ctx, buildkitdSource(), say)
 	case name == string(engine.NeedPython):
 		spec, err := p.pythonSpec(apart, isApart)
 		if err != nil {

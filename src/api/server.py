@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -216,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "server_header": False,
         "ws": "none",
     }
+    # uvicorn sends the signal that ended it once more. Whoever stops a server wants to see 0.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     uvicorn.run(app, **options)
 
 

@@ -172,7 +172,7 @@ def test_sigterm_answers_the_request_in_flight() -> None:
         asking.join(60)
         assert [status for status, _ in answers] == [200]
         assert len(answers[0][1]["predictions"]) == 60
-        assert server.process.wait(60) in (0, -15)
+        assert server.process.wait(60) == -15  # uvicorn's own end; the server's is 0, below
         with pytest.raises(OSError):
             server.connect()
 
@@ -192,7 +192,7 @@ def test_sigterm_answers_a_request_that_is_still_being_sent(tmp_path: Path) -> N
             connection.sendall(request[-20:])
             status, headers, _ = answer(connection)
         assert (status, headers["connection"]) == (200, "close")
-        assert server.process.wait(60) in (0, -15)
+        assert server.process.wait(60) == 0
 
 
 def test_drain_is_bounded(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Runs a server as the first process of a container: ``serve.py COMMAND ...``.
+
+Airflow and MLflow start processes of their own, and end with an exit code that says "killed" when
+they are told to stop. Here SIGTERM goes to all of them, what they leave behind is reaped, and a
+server that ended because it was told to has ended well: exit code 0. One that ends by itself keeps
+its exit code.
+"""
+
+import os
+import signal
+import subprocess  # nosec B404  # it runs what the image's entry point names
+import sys
+from types import FrameType
+
+
+def main() -> int:
+    """Run the command until it ends, and return the exit code."""
+    told: list[int] = []
+    servers: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+        for group in servers:
+            try:
+                os.killpg(group, signal.SIGTERM)
+            except ProcessLookupError:
+                pass  # it has just ended
+
+    # Before the server is there: a container's first process is deaf to what it does not handle.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with subprocess.Popen(
+        sys.argv[1:], start_new_session=True
+    ) as server:  # nosec B603  # see above
+        servers.append(server.pid)
+        if told:
+            stop(told[0], None)
+        while True:
+            pid, status = os.wait()  # the first process gets every orphan
+            if pid == server.pid:
+                server.returncode = code = os.waitstatus_to_exitcode(status)
+                break
+    if told:
+        return 0
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
