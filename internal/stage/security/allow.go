@@ -17,6 +17,9 @@ import (
 type allowList struct {
 	entries []config.Allow
 	today   time.Time
+	// as is the tool's name in the list where another stage uses the tool: "image:packages". There the entries for the
+	// tool itself count, too, and this stage alone says which of those ended or match nothing.
+	as string
 }
 
 // A candidate is a finding with what an entry can name it by, beside its path.
@@ -24,16 +27,21 @@ type candidate struct {
 	engine.Finding
 	aliases []string // other names of the rule: a CVE has several
 	pkg     string
+	inside  string // path in an image, beside that of the file of the project which makes the image
 }
 
 // apply puts the findings of one tool through the list. An entry whose day has come lets nothing through, and is a
 // finding of its own, so that it is renewed or removed instead of forgotten; one that matches nothing is warned about.
 func (l allowList) apply(tool string, candidates []candidate, j *engine.Judgement) {
+	own := tool
+	if l.as != "" {
+		own = l.as
+	}
 	used := make([]bool, len(l.entries))
 	for _, c := range candidates {
 		let := -1
 		for i, entry := range l.entries {
-			if entry.Tool != tool || !matches(entry, c) {
+			if entry.Tool != tool && entry.Tool != own || !matches(entry, c) {
 				continue
 			}
 			used[i] = true
@@ -50,7 +58,7 @@ func (l allowList) apply(tool string, candidates []candidate, j *engine.Judgemen
 	}
 	for i, entry := range l.entries {
 		switch {
-		case entry.Tool != tool:
+		case entry.Tool != own:
 		case l.expired(entry):
 			j.Findings = append(j.Findings, expiredFinding(entry, used[i]))
 		case !used[i]:
@@ -72,7 +80,7 @@ func matches(entry config.Allow, c candidate) bool {
 	if !slices.ContainsFunc(names, func(name string) bool { return name != "" && strings.EqualFold(name, entry.Rule) }) {
 		return false
 	}
-	if entry.Path != "" && path.Clean(entry.Path) != c.Path {
+	if in := path.Clean(entry.Path); entry.Path != "" && in != c.Path && in != c.inside {
 		return false
 	}
 	return entry.Package == "" || canonical(entry.Package) == canonical(c.pkg)

@@ -63,6 +63,35 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// Another stage that uses the tool takes the tool's entries, too, but only says of its own that they are spent.
+func TestAllowForAnotherStage(t *testing.T) {
+	found := candidate{Finding: engine.Finding{Rule: "CVE-2023-1", Path: "docker/api/Dockerfile"}, inside: "app/.env"}
+	for _, tc := range []struct {
+		name  string
+		entry config.Allow
+		want  string // findings, allowed, warnings
+	}{
+		{"the tool's", config.Allow{Tool: safety, Rule: "CVE-2023-1", Expires: "2026-11-24"}, "0 1 0"},
+		{"its own", config.Allow{Tool: ImagePackages, Rule: "CVE-2023-1", Expires: "2026-11-24"}, "0 1 0"},
+		{"another stage's", config.Allow{Tool: ImageSecrets, Rule: "CVE-2023-1", Expires: "2026-11-24"}, "1 0 0"},
+		{"the tool's, ended", config.Allow{Tool: safety, Rule: "CVE-2023-1", Expires: "2026-11-01"}, "1 0 0"},
+		{"its own, ended", config.Allow{Tool: ImagePackages, Rule: "CVE-2023-1", Expires: "2026-11-01"}, "2 0 0"},
+		{"the tool's, for nothing here", config.Allow{Tool: safety, Rule: "CVE-2023-2", Expires: "2026-11-24"}, "1 0 0"},
+		{"its own, for nothing", config.Allow{Tool: ImagePackages, Rule: "CVE-2023-2", Expires: "2026-11-24"}, "1 0 1"},
+		{"in the image", config.Allow{Tool: ImagePackages, Rule: "CVE-2023-1", Path: "app/.env", Expires: "2026-11-24"}, "0 1 0"},
+		{"elsewhere in the image", config.Allow{Tool: ImagePackages, Rule: "CVE-2023-1", Path: "app", Expires: "2026-11-24"}, "1 0 1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var j engine.Judgement
+			list := allowList{entries: []config.Allow{tc.entry}, today: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), as: ImagePackages}
+			list.apply(safety, []candidate{found}, &j)
+			if got := fmt.Sprint(len(j.Findings), len(j.Allowed), len(j.Warnings)); got != tc.want {
+				t.Errorf("findings, allowed, warnings = %s, want %s: %+v", got, tc.want, j)
+			}
+		})
+	}
+}
+
 func TestDistinct(t *testing.T) {
 	inTree := leak{Rule: "r", File: "a", Line: 1, Match: "m"}
 	sameInHistory := leak{Rule: "r", File: "a", Line: 1, Match: "m", Commit: "c2"}

@@ -37,7 +37,7 @@ func FuzzSafety(f *testing.F) {
 	for _, seed := range stagetest.Seeds(f, safety) {
 		f.Add(seed.ExitCode, string(seed.Stderr), string(seed.Files["artifacts/"+safetyReport]))
 	}
-	requirements := locked{pins: []pin{{"flask", "2.0.0", "requirements.txt", 1}}, files: []string{"requirements.txt"}}
+	requirements := locked{pins: []pin{{name: "flask", version: "2.0.0", path: "requirements.txt", line: 1}}, files: []string{"requirements.txt"}}
 	f.Fuzz(func(t *testing.T, code int, stderr, report string) {
 		result, err := parseSafety(engine.Output{ExitCode: code, Stderr: []byte(stderr), Reports: map[string][]byte{safetyReport: []byte(report)}})
 		if err != nil {

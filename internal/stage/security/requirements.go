@@ -21,6 +21,7 @@ type pin struct {
 	version string
 	path    string
 	line    int
+	of      string // what holds it, if it is no line of a file: "model_api (opt/venv/… in layer 3)"
 }
 
 func (p pin) String() string { return p.name + " " + p.version }
@@ -103,7 +104,7 @@ func parseRequirements(file, content string) (pins []pin, loose []engine.Finding
 		text = strings.TrimSpace(hash.ReplaceAllString(text, ""))
 		requirement, _, _ := strings.Cut(text, ";")
 		if m := exact.FindStringSubmatch(strings.TrimSpace(requirement)); m != nil && !editable {
-			pins = append(pins, pin{canonical(m[1]), m[2], file, first})
+			pins = append(pins, pin{name: canonical(m[1]), version: m[2], path: file, line: first})
 			continue
 		}
 		loose = append(loose, engine.Finding{
@@ -126,17 +127,31 @@ func (l locked) merged() []byte {
 	return []byte(strings.Join(slices.Compact(lines), ""))
 }
 
-// place returns the first line that pins a version, and how many other lines do.
-func (l locked) place(name, version string) (pin, int) {
-	var first pin
-	others := -1
+// places returns what a finding about a version is told of: each thing that holds it, and the first line that pins it,
+// with how many other lines do.
+func (l locked) places(name, version string) []place {
+	var places []place
+	lines := -1
 	for _, p := range l.pins {
-		if p.name == name && p.version == version {
-			if others < 0 {
-				first = p
-			}
-			others++
+		if p.name != name || p.version != version {
+			continue
 		}
+		if p.of == "" && lines >= 0 {
+			places[lines].others++
+			continue
+		}
+		if p.of == "" {
+			lines = len(places)
+		}
+		places = append(places, place{pin: p})
 	}
-	return first, max(others, 0)
+	if len(places) == 0 {
+		return []place{{}} // the tool names a version that nobody gave it; that it says so is kept
+	}
+	return places
+}
+
+type place struct {
+	pin
+	others int
 }

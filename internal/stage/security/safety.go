@@ -39,9 +39,9 @@ const (
 
 // safetyArgs: the online database goes into a cache in the step's own home, where its date can be read; a local one
 // is named. The report goes to a file, since a banner surrounds it on stdout.
-func safetyArgs(scratch, artifacts, local string) []string {
+func safetyArgs(scratch, report, local string) []string {
 	args := python.Module("safety", "--disable-optional-telemetry", "check",
-		"--file="+filepath.Join(scratch, mergedFile), "--save-json="+filepath.Join(artifacts, safetyReport))
+		"--file="+filepath.Join(scratch, mergedFile), "--save-json="+report)
 	if local == "" {
 		return append(args, "--cache=3600")
 	}
@@ -58,7 +58,7 @@ func safetyFunc(p *config.Project, allow allowList, today time.Time) func(contex
 		var result safetyResult
 		var j engine.Judgement
 		if len(requirements.pins) > 0 {
-			run := safetyRun{project: p, scope: scope, requirements: requirements, today: today}
+			run := safetyRun{project: p, scope: scope, requirements: requirements, today: today, report: safetyReport}
 			if result, err = run.consult(ctx, &j); err != nil {
 				return engine.Judgement{}, err
 			}
@@ -76,6 +76,7 @@ type safetyRun struct {
 	scope        engine.Scope
 	requirements locked
 	today        time.Time
+	report       string // name of the file in the artifacts
 }
 
 // consult asks the online database if it can be reached, and else the local one. What neither can answer is an error.
@@ -132,7 +133,7 @@ func (r safetyRun) online(ctx context.Context, j *engine.Judgement) (safetyResul
 
 // ask runs safety with one database, online if local is empty.
 func (r safetyRun) ask(ctx context.Context, local string) (safetyResult, error) {
-	report := filepath.Join(r.scope.Artifacts, safetyReport)
+	report := filepath.Join(r.scope.Artifacts, r.report)
 	if err := os.Remove(report); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return safetyResult{}, fmt.Errorf("remove earlier report: %w", err)
 	}
@@ -141,7 +142,7 @@ func (r safetyRun) ask(ctx context.Context, local string) (safetyResult, error) 
 		without = []string{"SAFETY_API_KEY"} // with a key safety ignores the local database
 	}
 	out, err := r.scope.Run(ctx, engine.Invocation{
-		Program: python.Program, Args: safetyArgs(r.scope.Scratch, r.scope.Artifacts, local), Env: r.env(without),
+		Program: python.Program, Args: safetyArgs(r.scope.Scratch, report, local), Env: r.env(without),
 	})
 	if err != nil {
 		return safetyResult{}, err

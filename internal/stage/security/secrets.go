@@ -67,13 +67,13 @@ func (s *secretScan) tree(ctx context.Context, repo repository) ([]leak, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := s.rules(dir); err != nil {
+	if err := takeRules(s.project.Root, dir); err != nil {
 		return nil, err
 	}
 	if copied.files == 0 {
 		return nil, errors.New("there is no file to scan for secrets: every one is ignored, or the project is empty")
 	}
-	result, err := s.gitleaks(ctx, dir, nil, gitleaksArgs("dir", s.scope.Scratch, "tree.json"))
+	result, err := runGitleaks(ctx, s.scope, dir, nil, gitleaksArgs("dir", s.scope.Scratch, "tree.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *secretScan) history(ctx context.Context, repo repository) ([]leak, erro
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make directory for the history: %w", err)
 	}
-	if err := s.rules(dir); err != nil {
+	if err := takeRules(s.project.Root, dir); err != nil {
 		return nil, err
 	}
 	expected, err := repo.commits(ctx, dir)
@@ -113,7 +113,7 @@ func (s *secretScan) history(ctx context.Context, repo repository) ([]leak, erro
 		s.j.Notes = append(s.j.Notes, "there is no history to scan: no commit adds any text")
 		return nil, nil
 	}
-	result, err := s.gitleaks(ctx, dir, repo.env(dir), gitleaksArgs("git", s.scope.Scratch, "history.json", repo.logOptions()...))
+	result, err := runGitleaks(ctx, s.scope, dir, repo.env(dir), gitleaksArgs("git", s.scope.Scratch, "history.json", repo.logOptions()...))
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +128,12 @@ func (s *secretScan) history(ctx context.Context, repo repository) ([]leak, erro
 	return result.leaks, nil
 }
 
-func (s *secretScan) gitleaks(ctx context.Context, dir string, env, args []string) (scanned, error) {
+// runGitleaks scans a directory. Without an environment it gets the scope's, less what is git's.
+func runGitleaks(ctx context.Context, scope engine.Scope, dir string, env, args []string) (scanned, error) {
 	if env == nil {
-		env = withoutGit(s.scope.Env, nil)
+		env = withoutGit(scope.Env, nil)
 	}
-	out, err := s.scope.Run(ctx, engine.Invocation{Program: "gitleaks", Args: args, Dir: dir, Env: env})
+	out, err := scope.Run(ctx, engine.Invocation{Program: "gitleaks", Args: args, Dir: dir, Env: env})
 	if err != nil {
 		return scanned{}, err
 	}
@@ -149,10 +150,10 @@ const (
 	ignoreFile = ".gitleaksignore"
 )
 
-// rules puts the project's own settings where gitleaks looks for them, tracked or not.
-func (s *secretScan) rules(dir string) error {
+// takeRules puts the project's own settings where gitleaks looks for them, tracked or not.
+func takeRules(root, dir string) error {
 	for _, name := range []string{rulesFile, ignoreFile} {
-		content, err := os.ReadFile(filepath.Join(s.project.Root, name))
+		content, err := os.ReadFile(filepath.Join(root, name))
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
