@@ -49,5 +49,5 @@ func (Benchmark) Profile(ctx context.Context, of *string, v *bool) error {
 // measure runs the stage, or one measure, with the training that it needs.
 func measure(ctx context.Context, step string, v *bool) error {
 	name := "benchmark" + step
-	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Benchmark(), Only: name, Verbose: set(v)})
+	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Benchmark(), Only: name, Evidence: true, Verbose: set(v)})
 }

@@ -20,7 +20,7 @@ func (Data) Contracts(ctx context.Context, v *bool) error { return stage(ctx, "d
 
 // Set judges one data set by the name in its contract: mage data:set readings.
 func (Data) Set(ctx context.Context, name string, v *bool) error {
-	return run(ctx, pipeline.Request{Target: "data:set " + name, Stages: pipeline.Check(), Only: "data:" + name, Verbose: set(v)})
+	return run(ctx, pipeline.Request{Target: "data:set " + name, Stages: pipeline.Check(), Only: "data:" + name, Evidence: true, Verbose: set(v)})
 }
 
 // Check judges any file against a descriptor: mage data:check new.csv data/schemas/readings.yaml.

@@ -53,5 +53,5 @@ func (Integration) Champion(ctx context.Context, v *bool) error {
 // hop runs the stage, or one step with those that it comes after.
 func hop(ctx context.Context, step string, v *bool) error {
 	name := "integration" + step
-	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Integration(false), Only: name, Verbose: set(v)})
+	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Integration(false), Only: name, Evidence: true, Verbose: set(v)})
 }

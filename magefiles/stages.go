@@ -17,6 +17,7 @@ var Aliases = map[string]any{
 	"data":        Data.All,
 	"integration": Integration.All,
 	"benchmark":   Benchmark.All,
+	"image":       Image.All,
 }
 
 // Quality is stage 1.
@@ -63,5 +64,5 @@ func (Unit) Pytest(ctx context.Context, v *bool) error { return stage(ctx, "unit
 
 // stage runs one stage or step of check.
 func stage(ctx context.Context, name string, v *bool) error {
-	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Check(), Only: name, Verbose: set(v)})
+	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Check(), Only: name, Evidence: true, Verbose: set(v)})
 }

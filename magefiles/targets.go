@@ -15,7 +15,7 @@ import (
 
 // Check runs every gate that a push must pass (-v streams output, -without=benchmark, -jobs=1).
 func Check(ctx context.Context, v *bool, without *string, jobs *int) error {
-	request := pipeline.Request{Target: "check", Stages: pipeline.Check(), Verbose: set(v)}
+	request := pipeline.Request{Target: "check", Stages: pipeline.Check(), Evidence: true, Verbose: set(v)}
 	if jobs != nil {
 		request.Jobs = *jobs
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/history"
 	"github.com/meter-ml/meter-pipeline/internal/report/github"
 	"github.com/meter-ml/meter-pipeline/internal/report/html"
@@ -31,8 +32,9 @@ const kept = 20
 type Request struct {
 	Target   string // as it was asked for: check, quality:black
 	Stages   Recipe
-	Only     string // a stage, or stage:step; empty for all
+	Only     string // a stage, or stage:step, or several with commas between; empty for all
 	Without  string // stages that are left out, with commas between them: they are shown as skipped
+	Evidence bool   // what the stages find is signed: not where they judge or store something else, or only some images
 	Verbose  bool   // stream the tools' output
 	Jobs     int    // steps at once; 0 is what pipeline.yaml says
 	FailFast bool
@@ -61,7 +63,12 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err := prune(filepath.Join(s.State, "runs"), kept-1, living); err != nil {
 		return err
 	}
-	tree := worktree.Look(ctx, s.Runner, s.Host.Dir, s.Host.Env)
+	witness, err := s.witness(request.Evidence)
+	if err != nil {
+		return err
+	}
+	env := unsigning(s.Host.Env)
+	tree := worktree.Look(ctx, s.Runner, s.Host.Dir, env)
 	voices := s.voices(request.Verbose)
 	defer func() { err = errors.Join(err, voices.close()) }()
 	run, err := engine.Execute(ctx, plan, engine.Options{
@@ -69,7 +76,7 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 		Commit: tree.Commit, Branch: tree.Branch, Dirty: tree.Dirty,
 		Limit: cmp.Or(request.Jobs, s.Project.Run.Jobs), FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
 		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected,
-		Env: s.Host.Env, Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,
+		Env: worktree.WithEpoch(ctx, s.Runner, s.Host.Dir, env, tree), Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,
 	})
 	if run == nil {
 		return err
@@ -80,7 +87,7 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err := past.Append(run); err != nil {
 		return err
 	}
-	return verdict(run)
+	return errors.Join(witness.sign(ctx, run), verdict(run))
 }
 
 // plan asks the stages for their steps. A step without a time limit of its own gets its stage's budget.
@@ -100,7 +107,7 @@ func (s *Session) plan(request Request) (engine.Plan, error) {
 	if request.Only == "" {
 		return plan, nil
 	}
-	return plan.Select(request.Only)
+	return plan.Select(strings.Split(request.Only, ",")...)
 }
 
 // leaveOut has the steps of some stages skipped, which is not the same as passed, and is said.
@@ -210,7 +217,18 @@ func verdict(run *engine.Run) error {
 	return &Exit{Code: run.ExitCode, Message: message}
 }
 
-// prune keeps the newest run directories, whose names sort by time, and those of runs that are not over.
+// newestWithModel is the run whose model is baked into images for as long as no later run trains one.
+func newestWithModel(dir string, entries []os.DirEntry) string {
+	for _, entry := range slices.Backward(entries) {
+		if _, err := os.Stat(filepath.Join(dir, entry.Name(), "artifacts", handover.ModelManifest)); err == nil {
+			return entry.Name()
+		}
+	}
+	return ""
+}
+
+// prune keeps the newest run directories, whose names sort by time, those of runs that are not over, and the newest
+// with a model.
 func prune(dir string, keep int, living []string) error {
 	entries, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
@@ -219,8 +237,9 @@ func prune(dir string, keep int, living []string) error {
 	if err != nil {
 		return fmt.Errorf("list earlier runs: %w", err)
 	}
+	trained := newestWithModel(dir, entries)
 	for _, entry := range entries[:max(0, len(entries)-keep)] {
-		if slices.Contains(living, entry.Name()) {
+		if slices.Contains(living, entry.Name()) || entry.Name() == trained {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/stage/benchmark"
 	"github.com/meter-ml/meter-pipeline/internal/stage/data"
+	"github.com/meter-ml/meter-pipeline/internal/stage/image"
 	"github.com/meter-ml/meter-pipeline/internal/stage/integration"
 	"github.com/meter-ml/meter-pipeline/internal/stage/quality"
 	"github.com/meter-ml/meter-pipeline/internal/stage/security"
@@ -61,6 +62,26 @@ func BenchmarkBaseline() Recipe { return withModels(benchmark.NewBaseline) }
 // BenchmarkProfile draws where the time goes in a measure, or in the one that is nearest to its limit.
 func BenchmarkProfile(measure string) Recipe {
 	return withModels(func(o benchmark.Options) engine.Stage { return benchmark.NewProfile(o, measure) })
+}
+
+// Image builds and judges images.
+func Image(options image.Options) Recipe {
+	return func(h Host) []engine.Stage {
+		options.Today = h.Now()
+		return []engine.Stage{image.New(options)}
+	}
+}
+
+// ImageRelease builds images with the model that it trains, judges and pushes them, and names them by branch and version
+// once integration and benchmark have passed: a red run burns no version.
+func ImageRelease(push image.PushOptions) Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			image.New(image.Options{Models: trainedBy, Today: h.Now(), Deliver: &image.Delivery{Get: h.Get, PushOptions: push}}),
+			integration.New(integration.Options{Get: h.Get}),
+			benchmark.New(benchmark.Options{Models: trainedBy, Now: h.Now()}),
+		}
+	}
 }
 
 // trainedBy is the step that hands the trained models on.

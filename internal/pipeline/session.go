@@ -104,7 +104,7 @@ func Open(ctx context.Context, host Host, action Action) (err error) {
 		// What another user's killed run left can't be ended, and must not keep this run from judging.
 		s.say("warning: sweep what an earlier run left: %v", err)
 	}
-	s.Provisioner, err = provision.New(provision.Options{Project: project, Runner: s.Runner, Env: host.Env})
+	s.Provisioner, err = provision.New(provision.Options{Project: project, Runner: s.Runner, Env: unsigning(host.Env)})
 	if err != nil {
 		return err
 	}

@@ -32,9 +32,11 @@ const pylintLaunch = "import atexit, gc, io, runpy, sys; gc.disable(); " +
 // JSON does not tell: how many modules were checked. --recursive finds modules in folders without an __init__.py;
 // file-ignored tells which files have a comment that keeps pylint from them.
 func pylintArgs(p *config.Project) []string {
-	return append([]string{"-I", "-X", "utf8", "-c", pylintLaunch, "pylint", "--recursive=y", "--jobs=" + strconv.Itoa(max(1, p.Quality.Pylint.Jobs)),
+	return append([]string{
+		"-I", "-X", "utf8", "-c", pylintLaunch, "pylint", "--recursive=y", "--jobs=" + strconv.Itoa(max(1, p.Quality.Pylint.Jobs)),
 		"--output-format=json2:" + engine.ArtifactsDir + "/pylint.json,text", "--score=y", "--verbose",
-		"--enable=file-ignored", "--"}, p.Quality.Pylint.Paths...)
+		"--enable=file-ignored", "--",
+	}, p.Quality.Pylint.Paths...)
 }
 
 func pylintCommand(p *config.Project, tree python.Tree) *engine.Command {

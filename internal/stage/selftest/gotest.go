@@ -15,15 +15,32 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
 
+// onEngine are the tests that build and run images on a real container engine. They run apart, without the race
+// detector: what they wait for is other programs, and it makes the unpacking of images four times as slow.
+const onEngine = "^TestEngine"
+
 func goTestStep(module string, ci bool) engine.Step {
+	step := goTests(module, ci, "-race", "-skip", onEngine, "./...")
+	step.Name, step.Judges, step.Rerun = "test", "the pipeline's own tests", "go test -tags mage -race -skip "+onEngine+" ./..."
+	step.Needs = []engine.Need{engine.NeedPython, "python:peers", engine.NeedGitleaks}
+	return step
+}
+
+func imageTestStep(module string, ci bool) engine.Step {
+	step := goTests(module, ci, "-run", onEngine, "./internal/stage/image")
+	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" ./internal/stage/image"
+	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
+	return step
+}
+
+func goTests(module string, ci bool, args ...string) engine.Step {
 	return engine.Step{
-		Name: "test", Judges: "the pipeline's own tests", Slots: 2, Timeout: timeout,
-		Needs: []engine.Need{engine.NeedPython, "python:peers", engine.NeedGitleaks}, Rerun: "go test -tags mage -race ./...",
-		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docs/data-differences.md"},
+		Slots: 2, Timeout: timeout,
+		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docker", "requirements", "src", "docs"},
 		Command: &engine.Command{
 			Program: "go",
 			// -count=1: a cached pass says nothing about the tools and servers that these tests drive.
-			Args:  []string{"test", "-tags", "mage", "-race", "-count=1", "-timeout", "20m", "-json", "./..."},
+			Args:  append([]string{"test", "-tags", "mage", "-count=1", "-timeout", "40m", "-json"}, args...),
 			Parse: func(out engine.Output) (engine.Judgement, error) { return parseGoTest(out, module, ci) },
 		},
 	}
@@ -38,8 +55,8 @@ type testEvent struct {
 // testID names a test, or a package where the test is empty.
 type testID struct{ pkg, test string }
 
-// goTests is what the event stream amounts to.
-type goTests struct {
+// goRun is what the event stream amounts to.
+type goRun struct {
 	module                  string
 	passed, failed, skipped int
 	packages                int
@@ -53,7 +70,7 @@ type goTests struct {
 
 // parseGoTest counts tests, subtests included, and makes a finding of each failure.
 func parseGoTest(out engine.Output, module string, ci bool) (engine.Judgement, error) {
-	run := goTests{module: module, output: map[testID][]string{}, builds: map[string][]string{}, elapsed: map[testID]float64{}}
+	run := goRun{module: module, output: map[testID][]string{}, builds: map[string][]string{}, elapsed: map[testID]float64{}}
 	dec := json.NewDecoder(bytes.NewReader(out.Stdout))
 	for {
 		var event testEvent
@@ -89,7 +106,7 @@ func parseGoTest(out engine.Output, module string, ci bool) (engine.Judgement, e
 	return j, nil
 }
 
-func (r *goTests) add(e testEvent) {
+func (r *goRun) add(e testEvent) {
 	id := testID{e.Package, e.Test}
 	switch e.Action {
 	case "output":
@@ -101,7 +118,7 @@ func (r *goTests) add(e testEvent) {
 	}
 }
 
-func (r *goTests) finish(id testID, e testEvent) {
+func (r *goRun) finish(id testID, e testEvent) {
 	r.elapsed[id] = e.Elapsed
 	if id.test == "" {
 		r.packages++
@@ -125,7 +142,7 @@ func (r *goTests) finish(id testID, e testEvent) {
 
 // findings has one for each failed test that has no failed subtest, for each file that does not compile, and for
 // each package that failed without a failed test, as after a panic.
-func (r *goTests) findings() []engine.Finding {
+func (r *goRun) findings() []engine.Finding {
 	var findings []engine.Finding
 	for _, lines := range sortedValues(r.builds) {
 		findings = append(findings, compilerFindings(lines)...)
@@ -149,7 +166,7 @@ func (r *goTests) findings() []engine.Finding {
 // place finds `file_test.go:12: message` in a test's output.
 var place = regexp.MustCompile(`^\s*([\w./-]+\.go):(\d+): ?(.*)$`)
 
-func (r *goTests) failure(id testID, rule, message string) engine.Finding {
+func (r *goRun) failure(id testID, rule, message string) engine.Finding {
 	f := engine.Finding{Rule: rule, Message: message, Help: "rerun it: go test -tags mage -run '" + pattern(id.test) + "' " + r.directory(id.pkg)}
 	lines := r.output[id]
 	for i, line := range lines {
@@ -177,7 +194,7 @@ func pattern(test string) string {
 	return strings.Join(parts, "/")
 }
 
-func (r *goTests) directory(pkg string) string {
+func (r *goRun) directory(pkg string) string {
 	return "./" + strings.TrimPrefix(strings.TrimPrefix(pkg, r.module), "/")
 }
 
@@ -199,7 +216,7 @@ func compilerFindings(lines []string) []engine.Finding {
 	return findings
 }
 
-func (r *goTests) skipFindings() []engine.Finding {
+func (r *goRun) skipFindings() []engine.Finding {
 	var findings []engine.Finding
 	for _, id := range r.skips {
 		findings = append(findings, r.failure(id, "skip", id.test+" was skipped, and CI skips nothing"))
@@ -207,7 +224,7 @@ func (r *goTests) skipFindings() []engine.Finding {
 	return findings
 }
 
-func (r *goTests) tables() []engine.Table {
+func (r *goRun) tables() []engine.Table {
 	var tables []engine.Table
 	if len(r.skips) > 0 {
 		t := engine.Table{Title: "Skipped tests", Columns: []string{"test", "reason"}}
@@ -219,7 +236,7 @@ func (r *goTests) tables() []engine.Table {
 	return append(tables, r.slowest(5))
 }
 
-func (r *goTests) slowest(n int) engine.Table {
+func (r *goRun) slowest(n int) engine.Table {
 	t := engine.Table{Title: "Slowest tests", Columns: []string{"test", "seconds"}}
 	var ids []testID
 	for id := range r.elapsed {

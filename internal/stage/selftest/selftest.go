@@ -1,6 +1,6 @@
 // Package selftest judges this repository itself: what `mage test` runs beside the gates of a push.
 //
-// It has two stages: Go (vet, lint, tests with the race detector) and Python (types, all tests, the DAGs in Airflow's
+// It has two stages: Go (vet, lint, tests with the race detector, images on a real engine) and Python (types, all tests, the DAGs in Airflow's
 // own environment). Unlike the other stages it knows this repository, since nothing else is ever judged by it.
 package selftest
 
@@ -17,8 +17,8 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
 
-// timeout bounds one step; a cold build of the linter's and the race detector's packages takes minutes.
-const timeout = 30 * time.Minute
+// timeout bounds one step: on a new machine the tools that images are built and verified with are compiled first.
+const timeout = 50 * time.Minute
 
 // Go judges the pipeline's own code. In CI a skipped test is a finding.
 type Go struct{ CI bool }
@@ -32,7 +32,7 @@ func (g Go) Steps(p *config.Project) ([]engine.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []engine.Step{vetStep(), lintStep(), goTestStep(module, g.CI)}, nil
+	return []engine.Step{vetStep(), lintStep(), goTestStep(module, g.CI), imageTestStep(module, g.CI)}, nil
 }
 
 // modulePath reads the module's path, which test output names packages by.

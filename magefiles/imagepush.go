@@ -1,0 +1,34 @@
+//go:build mage
+
+package main
+
+import (
+	"context"
+
+	"github.com/magefile/mage/mg"
+	"github.com/meter-ml/meter-pipeline/internal/pipeline"
+	"github.com/meter-ml/meter-pipeline/internal/stage/image"
+)
+
+// Image is stage 4.
+type Image mg.Namespace
+
+// Tags prints which tags a push would set, when, and by which rule (-json, -dirty).
+func (Image) Tags(ctx context.Context, json, dirty *bool) error {
+	return act(ctx, pipeline.ImageTags(set(dirty), set(json)))
+}
+
+// Push sends what was built, by digest, then tags its commit (-only=NAME, -dirty, -dryRun).
+func (Image) Push(ctx context.Context, only *string, dirty, dryRun, v *bool) error {
+	options := image.PushOptions{Dirty: set(dirty), DryRun: set(dryRun)}
+	if only != nil {
+		options.Only = *only
+	}
+	return run(ctx, pipeline.Request{Target: "image:push", Stages: pipeline.ImagePush(options), Evidence: true, Verbose: set(v)})
+}
+
+// Release builds, judges and pushes, and tags branch and version once integration and benchmark passed.
+func (Image) Release(ctx context.Context, dirty, v *bool) error {
+	push := image.PushOptions{Dirty: set(dirty)}
+	return run(ctx, pipeline.Request{Target: "image:release", Stages: pipeline.ImageRelease(push), Evidence: true, Verbose: set(v)})
+}
