@@ -6,8 +6,10 @@
 package handover
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 // A File is one file that is handed over, as it was when it was.
@@ -23,6 +27,35 @@ type File struct {
 	Path   string `json:"path"` // slash-separated, relative to the manifest
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256"`
+}
+
+// put writes a manifest as a whole. What names its content in an error.
+func put(artifacts, manifest, what string, content any) error {
+	text, err := json.MarshalIndent(content, "", "  ")
+	if err == nil {
+		err = wholefile.Write(filepath.Join(artifacts, manifest), append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("hand over %s: %w", what, err)
+	}
+	return nil
+}
+
+// take reads a manifest strictly. The remedy is for whom nothing was handed over.
+func take(artifacts, manifest, what, remedy string, content any) error {
+	text, err := os.ReadFile(filepath.Join(artifacts, manifest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take over %s: none were handed over: %s", what, remedy)
+	}
+	if err != nil {
+		return fmt.Errorf("take over %s: %w", what, err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(content); err != nil {
+		return fmt.Errorf("take over %s: read %s: %w", what, manifest, err)
+	}
+	return nil
 }
 
 // list describes every file below some directories and files of the artifacts, in the order of their names. Only

@@ -1,16 +1,6 @@
 package handover
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-
-	"github.com/meter-ml/meter-pipeline/internal/wholefile"
-)
+import "fmt"
 
 const (
 	// ImagesManifest is the manifest's name in the artifacts.
@@ -44,31 +34,15 @@ type Image struct {
 // WriteImages writes the manifest.
 func WriteImages(artifacts string, images Images) error {
 	images.Schema = imagesSchema
-	content, err := json.MarshalIndent(images, "", "  ")
-	if err == nil {
-		err = wholefile.Write(filepath.Join(artifacts, ImagesManifest), append(content, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("hand over images: %w", err)
-	}
-	return nil
+	return put(artifacts, ImagesManifest, "images", images)
 }
 
 // ReadImages returns the images that were handed over in these artifacts. The layouts verify themselves: each of their
 // blobs is named after its digest.
 func ReadImages(artifacts string) (Images, error) {
-	content, err := os.ReadFile(filepath.Join(artifacts, ImagesManifest))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Images{}, errors.New("take over images: none were handed over: run `mage image:build`, which builds them")
-	}
-	if err != nil {
-		return Images{}, fmt.Errorf("take over images: %w", err)
-	}
 	var images Images
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&images); err != nil {
-		return Images{}, fmt.Errorf("take over images: read %s: %w", ImagesManifest, err)
+	if err := take(artifacts, ImagesManifest, "images", "run `mage image:build`, which builds them", &images); err != nil {
+		return Images{}, err
 	}
 	if images.Schema != imagesSchema {
 		return Images{}, fmt.Errorf("take over images: the schema of %s is %d, this program reads %d", ImagesManifest, images.Schema, imagesSchema)

@@ -1,16 +1,6 @@
 package handover
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-
-	"github.com/meter-ml/meter-pipeline/internal/wholefile"
-)
+import "fmt"
 
 const (
 	// PushedManifest is the manifest's name in the artifacts.
@@ -38,30 +28,14 @@ type PushedImage struct {
 // WritePushed writes the manifest.
 func WritePushed(artifacts string, pushed Pushed) error {
 	pushed.Schema = pushedSchema
-	content, err := json.MarshalIndent(pushed, "", "  ")
-	if err == nil {
-		err = wholefile.Write(filepath.Join(artifacts, PushedManifest), append(content, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("hand over pushed images: %w", err)
-	}
-	return nil
+	return put(artifacts, PushedManifest, "pushed images", pushed)
 }
 
 // ReadPushed returns the images that were handed over in these artifacts.
 func ReadPushed(artifacts string) (Pushed, error) {
-	content, err := os.ReadFile(filepath.Join(artifacts, PushedManifest))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Pushed{}, errors.New("take over pushed images: none were handed over: run `mage image:push`, which pushes them")
-	}
-	if err != nil {
-		return Pushed{}, fmt.Errorf("take over pushed images: %w", err)
-	}
 	var pushed Pushed
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&pushed); err != nil {
-		return Pushed{}, fmt.Errorf("take over pushed images: read %s: %w", PushedManifest, err)
+	if err := take(artifacts, PushedManifest, "pushed images", "run `mage image:push`, which pushes them", &pushed); err != nil {
+		return Pushed{}, err
 	}
 	switch {
 	case pushed.Schema != pushedSchema:
