@@ -75,8 +75,8 @@ func TestSecretsInAnImageAreCaught(t *testing.T) {
 	}{
 		"a key that the next layer deletes": {
 			ocitest.Image(t, nil,
-				ocitest.Files(map[string]string{"root/.ssh/id_rsa": privateKey()}), ocitest.Files(map[string]string{"root/.ssh/.wh.id_rsa": ""})),
-			[]string{"private-key", "image api, /root/.ssh/id_rsa of layer 1, which a later layer deletes, line 1"},
+				ocitest.Files(map[string]string{"app/deploy/id_rsa": privateKey()}), ocitest.Files(map[string]string{"app/deploy/.wh.id_rsa": ""})),
+			[]string{"private-key", "image api, /app/deploy/id_rsa of layer 1, which a later layer deletes, line 1"},
 		},
 		"a key whose directory the next layer deletes": {
 			ocitest.Image(t, nil,
