@@ -195,6 +195,23 @@ func TestRegistryComesBackDuringPush(t *testing.T) {
 	}
 }
 
+// A registry that was killed while it noted a blob answers 500 whenever it is asked for it.
+func TestDamagedBlobIsSentAgain(t *testing.T) {
+	server := registrytest.Start(t)
+	repository := server.Host + "/meter-ml/model-api"
+	layout, digest := push(t, impatient(t, registry.Options{}), repository, 4<<10)
+	server.Kill()
+	server.Damage(repository, server.Blobs(repository)[0])
+	server.Restart()
+	pushed, err := impatient(t, registry.Options{}).Push(t.Context(), layout, digest, repository, nil)
+	if err != nil || pushed.Sent != 1 || pushed.Present != 1 {
+		t.Errorf("pushed %+v, %v", pushed, err)
+	}
+	if blobs := server.Blobs(repository); len(blobs) != 2 {
+		t.Errorf("the registry has %q", blobs)
+	}
+}
+
 func TestInterruptedPush(t *testing.T) {
 	server := registrytest.Start(t)
 	repository := server.Host + "/meter-ml/model-api"

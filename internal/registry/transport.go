@@ -53,6 +53,9 @@ func (t careful) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if damaged(request, response.StatusCode) {
+		response.StatusCode = http.StatusNotFound
+	}
 	if !again(response.StatusCode) {
 		return response, nil
 	}
@@ -61,6 +64,12 @@ func (t careful) RoundTrip(request *http.Request) (*http.Response, error) {
 	return nil, &busyError{
 		status: response.StatusCode, words: strings.TrimSpace(string(words)), after: retryAfter(response.Header, time.Now()),
 	}
+}
+
+// damaged reports whether a registry fails over its own record of a blob, as docker-registry does for good once it was
+// killed while it wrote that record. Sending the blob mends it, and does no harm if the blob was whole.
+func damaged(request *http.Request, status int) bool {
+	return request.Method == http.MethodHead && status == http.StatusInternalServerError && strings.Contains(request.URL.Path, "/blobs/")
 }
 
 // again reports whether a status says that the same request may succeed later.

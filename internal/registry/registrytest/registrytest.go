@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -123,11 +124,28 @@ func (s *Server) Tags(repository string) []string {
 	return s.names("docker/registry/v2/repositories", path, "_manifests/tags")
 }
 
-// Blobs are the digests that a repository has, without "sha256:": layers, configurations.
+// Blobs are the digests that a repository has, without "sha256:": layers, configurations. One whose record was cut off
+// when the registry was killed is not there.
 func (s *Server) Blobs(repository string) []string {
 	s.t.Helper()
 	path := strings.TrimPrefix(repository, s.Host+"/")
-	return s.names("docker/registry/v2/repositories", path, "_layers/sha256")
+	return slices.DeleteFunc(s.names("docker/registry/v2/repositories", path, "_layers/sha256"), func(digest string) bool {
+		info, err := os.Stat(s.record(repository, digest))
+		return err != nil || info.Size() == 0
+	})
+}
+
+// Damage empties the record of a blob, as a kill at the wrong moment does.
+func (s *Server) Damage(repository, digest string) {
+	s.t.Helper()
+	if err := os.Truncate(s.record(repository, digest), 0); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *Server) record(repository, digest string) string {
+	path := strings.TrimPrefix(repository, s.Host+"/")
+	return filepath.Join(s.Root, "docker/registry/v2/repositories", path, "_layers/sha256", digest, "link")
 }
 
 func (s *Server) names(parts ...string) []string {
