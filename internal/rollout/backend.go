@@ -1,7 +1,7 @@
 // Package rollout brings a release to a target and back, so that no request fails, whoever dies on the way.
 //
 // The driver goes through phases: gated, pulled, migrated, up, ready, smoked, shifted (weight by weight, each with a
-// judged window; the last, at 100 %, is the bake), drained, done. In each it observes, compares, and only then acts, so
+// judged window; the last, at 100 %, is the bake), replaced, drained, done. In each it observes, compares, and only then acts, so
 // that each can be repeated. What it is about to do is in the journal before, and what came of it after. A rollback is
 // another entry that takes the same path in one step. A driver that finds a roll-out which another has left compares the
 // journal with what really runs and goes on, or rolls back.
@@ -13,6 +13,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/rollout/judge"
@@ -39,8 +42,9 @@ func (s Slot) Other() Slot {
 type Revision struct {
 	Release string            `json:"release"` // for people: v1.4.0, or a commit
 	Digest  string            `json:"digest"`  // of the image that serves, which alone decides what is served
-	Images  map[string]string `json:"images"`  // digests of all images, by name
+	Images  map[string]string `json:"images"`  // all images, by name: repository@digest
 	Schema  string            `json:"schema,omitempty"`
+	Bundle  string            `json:"bundle,omitempty"` // digest of the files that say how it runs
 	Slot    Slot              `json:"slot"`
 }
 
@@ -70,6 +74,10 @@ type Backend interface {
 	Smoke(ctx context.Context, r Revision) error
 	// SetWeights is effective when it returns, and survives a restart of the proxy.
 	SetWeights(ctx context.Context, fence Fence, w Weights) error
+	// Replace brings what runs once, beside the slots, to the revision's images.
+	Replace(ctx context.Context, fence Fence, r Revision) error
+	// Verify asks all parts together, as a user of them would.
+	Verify(ctx context.Context, r Revision) error
 	// Stop ends what runs in a slot.
 	Stop(ctx context.Context, fence Fence, s Slot) error
 	// Metrics are what each slot did in that time. A gap in them, also one from counters that began anew, is an error.
@@ -78,9 +86,41 @@ type Backend interface {
 
 // An Observation is what is on a target.
 type Observation struct {
-	Images map[string]bool // by digest: those that are present
-	Schema string          // of the database
-	Slots  map[Slot]Seen
+	Images   map[string]bool // those that are present: by digest, and by repository@digest
+	Schema   string          // of the database
+	Slots    map[Slot]Seen
+	Services map[string]Service // what runs once, beside the slots, by its own name
+}
+
+// A Service runs once, and is replaced in place.
+type Service struct {
+	Of      string // name of the image that it should have: a key of Revision.Images
+	Image   string // that it has: repository@digest; empty if it does not run
+	Healthy bool
+	Reason  string // why not
+}
+
+// replaced says what keeps the services from being those of a revision; nil if nothing does.
+func (o Observation) replaced(r Revision) error {
+	there := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(o.Services)) {
+		s := o.Services[name]
+		there[s.Of] = true
+		switch want := r.Images[s.Of]; {
+		case want == "":
+			return Permanent(fmt.Errorf("%s has no image %q, which %s needs", r.Release, s.Of, name))
+		case s.Image != want:
+			return fmt.Errorf("%s does not have its image yet", name)
+		case !s.Healthy:
+			return fmt.Errorf("%s is not healthy: %s", name, s.Reason)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Images)) {
+		if !there[name] && !strings.HasSuffix(r.Images[name], r.Digest) {
+			return fmt.Errorf("nothing runs of the image %s", name)
+		}
+	}
+	return nil
 }
 
 // Seen is what runs in a slot. The zero Seen is nothing.

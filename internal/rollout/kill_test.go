@@ -69,6 +69,7 @@ func scenarios() []scenario {
 		{"healthy", rollouttest.Manner{ReadyAfter: 3 * time.Second}, []int{5, 25, 50, 100}, "v2"},
 		{"errors at 5 %", rollouttest.Manner{Errors: 0.3}, []int{5, 25, 50, 100}, "v1"},
 		{"fails at smoke", rollouttest.Manner{SmokeFails: errors.New("wrong answer")}, []int{5, 100}, "v1"},
+		{"fails as a whole", rollouttest.Manner{VerifyFails: errors.New("no DAG is loaded")}, []int{5, 100}, "v1"},
 		{"dies in bake", rollouttest.Manner{CrashAfter: 80 * time.Second}, []int{5, 100}, "v1"},
 	}
 }
@@ -141,8 +142,8 @@ func TestIntentComesFirst(t *testing.T) {
 			}
 			effects++
 			result := "before done of " + effect
-			if s.manner.SmokeFails != nil && effect == "smoke" {
-				result = "before failed of smoke"
+			if s.manner.SmokeFails != nil && effect == "smoke" || s.manner.VerifyFails != nil && effect == "verify" {
+				result = "before failed of " + effect
 			}
 			if all[i-1] != "after intent of "+effect || all[i+2] != result {
 				t.Errorf("%s: %q", s.name, all[i-1:i+3])

@@ -32,7 +32,9 @@ func (d *Driver) next(ctx context.Context) error {
 		return d.smoke(ctx)
 	case Smoked:
 		return d.shift(ctx)
-	default: // Shifted: Run ends with what is behind it
+	case Shifted:
+		return d.replace(ctx)
+	default: // Replaced: Run ends with what is behind it
 		return d.drain(ctx)
 	}
 }
@@ -135,6 +137,38 @@ func (d *Driver) smoke(ctx context.Context) error {
 		return d.orEnd(ctx, fmt.Errorf("smoke test: %w", err))
 	}
 	return d.advance(ctx, Smoked)
+}
+
+// replace brings along what has no slots. It comes after the traffic, so that on the way back the traffic comes first;
+// and before the other slot is stopped, so that there is a way back. All parts together are asked only on the way
+// forward: whatever goes back goes to what was asked before.
+func (d *Driver) replace(ctx context.Context) error {
+	roll := d.state.Roll
+	target := *roll.Target
+	var waits error
+	err := d.reach(ctx, "replace", d.Settings.Replace, target, func(o Observation) (bool, error) {
+		if waits = o.replaced(target); errors.Is(waits, ErrPermanent) {
+			return false, waits
+		}
+		return waits == nil, d.serves(o, target)
+	}, func(ctx context.Context) error { return d.Backend.Replace(ctx, d.Fence, target) })
+	if err != nil && waits != nil && !errors.Is(err, waits) {
+		err = fmt.Errorf("%w (%w)", err, waits)
+	}
+	if err == nil && roll.Kind == Forward {
+		err = d.act(ctx, "verify", nil, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, d.Settings.Verify)
+			defer cancel()
+			return d.Backend.Verify(ctx, target)
+		})
+		if err != nil {
+			err = d.orEnd(ctx, fmt.Errorf("verify: %w", err))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return d.advance(ctx, Replaced)
 }
 
 // drain waits until nobody uses what has no weight any more, and stops it.

@@ -22,7 +22,7 @@ func TestFirstRelease(t *testing.T) {
 			t.Errorf("%+v, %v", end, err)
 		}
 		h.serves("v1")
-		want := []string{"pull v1", "migrate to 001", "start v1 in blue", "blue 100, green 0"}
+		want := []string{"pull v1", "migrate to 001", "start v1 in blue", "blue 100, green 0", "replace by v1"}
 		if diff := cmp.Diff(want, h.world.Mutations()); diff != "" {
 			t.Error(diff)
 		}
@@ -55,7 +55,8 @@ func TestWholeRollOut(t *testing.T) {
 		h.serves("v2")
 		want := []string{
 			"pull v2", "migrate to 002", "start v2 in green",
-			"blue 95, green 5", "blue 75, green 25", "blue 50, green 50", "blue 0, green 100", "stop blue",
+			"blue 95, green 5", "blue 75, green 25", "blue 50, green 50", "blue 0, green 100",
+			"replace by v2", "stop blue",
 		}
 		if diff := cmp.Diff(want, h.world.Mutations()[before:]); diff != "" {
 			t.Error(diff)
@@ -110,6 +111,8 @@ func TestBadReleases(t *testing.T) {
 		{"three times as slow", rollouttest.Manner{Slow: 3}, nil, "green takes 22", "5", 15 * time.Second, 0},
 		{"other predictions", rollouttest.Manner{Shift: 0.4}, nil, "consumption predicts something else than before", "5", 30 * time.Second, 0},
 		{"crashes after 20 s", rollouttest.Manner{CrashAfter: 20 * time.Second}, nil, "v2 is not healthy: it has exited", "5", 30 * time.Second, 10},
+		{"what runs beside it is sick", rollouttest.Manner{Sick: true}, nil, "replace: it did not happen within 1m0s (mlflow is not healthy: starting)", "100", 400 * time.Second, 0},
+		{"it does not work together", rollouttest.Manner{VerifyFails: errors.New("no DAG is loaded")}, nil, "verify: no DAG is loaded", "100", 400 * time.Second, 0},
 		{"crashes in the bake", rollouttest.Manner{CrashAfter: 200 * time.Second}, nil, "v2 is not healthy: it has exited", "100", 220 * time.Second, 200},
 	}
 	for _, tt := range tests {
@@ -200,9 +203,9 @@ func TestRollbackByHand(t *testing.T) {
 			t.Errorf("%+v, %v", end, err)
 		}
 		h.serves("v1")
-		want := []string{"start v1 in blue", "blue 100, green 0", "stop green"} // neither a migration nor windows
+		want := []string{"start v1 in blue", "blue 100, green 0", "replace by v1", "stop green"} // neither a migration nor windows
 		if h.state().Current.Slot == rollout.Green {
-			want = []string{"start v1 in green", "blue 0, green 100", "stop blue"}
+			want = []string{"start v1 in green", "blue 0, green 100", "replace by v1", "stop blue"}
 		}
 		if diff := cmp.Diff(want, h.world.Mutations()[before:]); diff != "" {
 			t.Error(diff)

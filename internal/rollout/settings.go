@@ -16,13 +16,15 @@ type Settings struct {
 	Migrate time.Duration
 	Ready   time.Duration // from the start on
 	Smoke   time.Duration
+	Replace time.Duration // until all that runs once is healthy
+	Verify  time.Duration
 	Drain   time.Duration // then what is still open is cut
 	Blind   time.Duration // for so long it may be that nothing can be observed
 	Poll    time.Duration // between two observations
 }
 
 func (s Settings) check() error {
-	for _, d := range []time.Duration{s.Pull, s.Migrate, s.Ready, s.Smoke, s.Drain, s.Blind, s.Poll} {
+	for _, d := range []time.Duration{s.Pull, s.Migrate, s.Ready, s.Smoke, s.Replace, s.Verify, s.Drain, s.Blind, s.Poll} {
 		if d <= 0 {
 			return errors.New("check settings of the roll-out: each of its times must be longer than nothing")
 		}

@@ -22,12 +22,13 @@ const (
 	Ready    Phase = "ready"    // it is healthy
 	Smoked   Phase = "smoked"   // it gives the known answers, without any traffic yet
 	Shifted  Phase = "shifted"  // it has all traffic, and every window passed
+	Replaced Phase = "replaced" // what runs once beside it is of the same release, and all parts work together
 	Drained  Phase = "drained"  // the other is stopped
 	Done     Phase = "done"
 )
 
 func phases() []Phase {
-	return []Phase{Begun, Gated, Pulled, Migrated, Up, Ready, Smoked, Shifted, Drained, Done}
+	return []Phase{Begun, Gated, Pulled, Migrated, Up, Ready, Smoked, Shifted, Replaced, Drained, Done}
 }
 
 func (p Phase) atLeast(q Phase) bool {

@@ -26,7 +26,8 @@ func settings() rollout.Settings {
 			Steps: []judge.Step{step(5), step(25), step(50), step(100)}, Alpha: 0.001, Guard: 0.05, MinRequests: 100,
 			Slower: 0.25, Predictions: []string{"consumption"}, Shift: 0.15,
 		},
-		Pull: time.Minute, Migrate: time.Minute, Ready: time.Minute, Smoke: 20 * time.Second, Drain: 30 * time.Second,
+		Pull: time.Minute, Migrate: time.Minute, Ready: time.Minute, Smoke: 20 * time.Second,
+		Replace: time.Minute, Verify: 20 * time.Second, Drain: 30 * time.Second,
 		Blind: 30 * time.Second, Poll: 500 * time.Millisecond,
 	}
 }

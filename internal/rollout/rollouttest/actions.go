@@ -69,6 +69,35 @@ func (w *World) Start(ctx context.Context, fence rollout.Fence, r rollout.Revisi
 	return nil
 }
 
+// Replace implements rollout.Backend.
+func (w *World) Replace(ctx context.Context, fence rollout.Fence, r rollout.Revision) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.mutate(ctx, fence, "replace by %s", r.Release); err != nil {
+		return err
+	}
+	for _, image := range r.Images {
+		if !w.images[image] {
+			return w.refuse("replace by %s, whose images are not there", r.Release)
+		}
+	}
+	w.beside, w.besideOf = maps.Clone(r.Images), r.Release
+	return nil
+}
+
+// Verify implements rollout.Backend.
+func (w *World) Verify(_ context.Context, r rollout.Revision) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.away:
+		return errAway
+	case w.weights[r.Slot] != 100 || w.besideOf != r.Release:
+		return w.refuse("verify %s with a weight of %d beside services of %q", r.Release, w.weights[r.Slot], w.besideOf)
+	}
+	return w.manners[r.Release].VerifyFails
+}
+
 // Smoke implements rollout.Backend.
 func (w *World) Smoke(_ context.Context, r rollout.Revision) error {
 	w.mu.Lock()

@@ -113,6 +113,14 @@ func (b pointedBackend) SetWeights(ctx context.Context, f rollout.Fence, w rollo
 	return b.points.around("weights", func() error { return b.Backend.SetWeights(ctx, f, w) })
 }
 
+func (b pointedBackend) Replace(ctx context.Context, f rollout.Fence, r rollout.Revision) error {
+	return b.points.around("replace", func() error { return b.Backend.Replace(ctx, f, r) })
+}
+
+func (b pointedBackend) Verify(ctx context.Context, r rollout.Revision) error {
+	return b.points.around("verify", func() error { return b.Backend.Verify(ctx, r) })
+}
+
 func (b pointedBackend) Stop(ctx context.Context, f rollout.Fence, s rollout.Slot) error {
 	return b.points.around("stop", func() error { return b.Backend.Stop(ctx, f, s) })
 }

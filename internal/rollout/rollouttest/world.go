@@ -28,6 +28,8 @@ type Manner struct {
 	PullFails   error
 	SchemaFails error
 	SmokeFails  error
+	VerifyFails error
+	Sick        bool // what runs beside its slot never becomes healthy
 }
 
 // A World is the target. Its zero value is not ready: see New.
@@ -38,6 +40,8 @@ type World struct {
 	images    map[string]bool
 	schema    string
 	slots     map[rollout.Slot]*running
+	beside    map[string]string // images by name
+	besideOf  string            // their release
 	weights   rollout.Weights
 	emptied   map[rollout.Slot]time.Time // when it lost its weight
 	epoch     uint64
@@ -61,7 +65,7 @@ var errAway = errors.New("the engine does not answer")
 // New is a target with so many requests a second, on which nothing runs.
 func New(rate float64) *World {
 	return &World{
-		rate: rate, manners: map[string]Manner{}, images: map[string]bool{}, slots: map[rollout.Slot]*running{},
+		rate: rate, manners: map[string]Manner{}, images: map[string]bool{}, slots: map[rollout.Slot]*running{}, beside: map[string]string{},
 		weights: rollout.Weights{}, emptied: map[rollout.Slot]time.Time{},
 	}
 }
@@ -183,6 +187,15 @@ func (w *World) Observe(context.Context) (rollout.Observation, error) {
 	}
 	return rollout.Observation{
 		Images: maps.Clone(w.images), Schema: w.schema,
-		Slots: map[rollout.Slot]rollout.Seen{rollout.Blue: w.seen(rollout.Blue), rollout.Green: w.seen(rollout.Green)},
+		Slots:    map[rollout.Slot]rollout.Seen{rollout.Blue: w.seen(rollout.Blue), rollout.Green: w.seen(rollout.Green)},
+		Services: w.services(),
 	}, nil
+}
+
+func (w *World) services() map[string]rollout.Service {
+	services := map[string]rollout.Service{}
+	for name, image := range w.beside {
+		services[name] = rollout.Service{Of: name, Image: image, Healthy: !w.manners[w.besideOf].Sick, Reason: "starting"}
+	}
+	return services
 }
