@@ -17,6 +17,7 @@ import (
 const (
 	NeedBuildx    engine.Need = "buildx"    // docker buildx, built from source
 	NeedBuildkitd engine.Need = "buildkitd" // BuildKit's server, built from source
+	NeedCompose   engine.Need = "compose"   // docker compose, built from source
 )
 
 const (
@@ -40,6 +41,14 @@ func buildkitdSource() toolSource {
 	return toolSource{
 		program: "buildkitd", module: "tools/buildkit", pins: module, command: module + "/cmd/buildkitd",
 		version: module + "/version.Version", takes: "a minute",
+	}
+}
+
+func composeSource() toolSource {
+	const module = "github.com/docker/compose/v2"
+	return toolSource{
+		program: "docker-compose", module: "tools/compose", pins: module, command: module + "/cmd",
+		version: module + "/internal.Version", takes: "two minutes",
 	}
 }
 

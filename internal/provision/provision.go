@@ -128,6 +128,8 @@ func (p *Provisioner) Provide(ctx context.Context, need engine.Need, say func(st
 		return p.provideBuilt(ctx, buildxSource(), say)
 	case need == NeedBuildkitd:
 		return p.provideBuilt(ctx, buildkitdSource(), say)
+	case need == NeedCompose:
+		return p.provideBuilt(ctx, composeSource(), say)
 	case name == string(engine.NeedPython):
 		spec, err := p.pythonSpec(apart, isApart)
 		if err != nil {

@@ -29,6 +29,8 @@ const (
 	startLimit = time.Minute      // within which a server must answer
 	endLimit   = 15 * time.Second // between SIGTERM and SIGKILL
 	builder    = "meter-machine"
+	// Variable is set where a machine is up already: tests share that one, and end only what they start themselves.
+	Variable = "METER_TEST_MACHINE"
 )
 
 // Options say for which repository a machine is, and where it runs.
@@ -59,6 +61,10 @@ type Machine struct {
 // Start brings a machine up. Close it in any case: an error says what is missing, and something may run already.
 func Start(ctx context.Context, o Options) (*Machine, error) {
 	m := &Machine{options: o, added: map[string]string{}}
+	if m.get(Variable) != "" {
+		m.Env, m.Base = m.environment(), m.get("METER_BASE_IMAGE")
+		return m, nil
+	}
 	for _, step := range []func(context.Context) error{
 		m.prepare, m.install, m.startEngine, m.startBuilder, m.serveBase,
 	} {
@@ -66,6 +72,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 			return m, fmt.Errorf("bring up a machine for images: %w", err)
 		}
 	}
+	m.added[Variable] = "up"
 	m.Env = m.environment()
 	return m, nil
 }
@@ -170,11 +177,17 @@ func (m *Machine) startBuilder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plugins := filepath.Join(m.added["DOCKER_CONFIG"], "cli-plugins")
-	if err := os.MkdirAll(plugins, 0o755); err != nil {
+	compose, err := m.provisioner.Provide(ctx, provision.NeedCompose, m.say)
+	if err != nil {
 		return err
 	}
-	if err := os.Symlink(filepath.Join(buildx.Programs, "docker-buildx"), filepath.Join(plugins, "docker-buildx")); err != nil {
+	plugins := filepath.Join(m.added["DOCKER_CONFIG"], "cli-plugins")
+	err = errors.Join(
+		os.MkdirAll(plugins, 0o755),
+		os.Symlink(filepath.Join(buildx.Programs, "docker-buildx"), filepath.Join(plugins, "docker-buildx")),
+		os.Symlink(filepath.Join(compose.Programs, "docker-compose"), filepath.Join(plugins, "docker-compose")),
+	)
+	if err != nil {
 		return err
 	}
 	socket, file := filepath.Join(m.dir, "buildkit.sock"), filepath.Join(m.dir, "buildkitd.toml")

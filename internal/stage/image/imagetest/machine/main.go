@@ -40,7 +40,7 @@ func run(ctx context.Context, command []string) (code int, err error) {
 		return machine.Execute(ctx, root, command)
 	}
 	for _, entry := range machine.Env {
-		for _, name := range []string{"DOCKER_HOST=", "DOCKER_CONFIG=", "METER_BUILDER=", "METER_BASE_IMAGE="} {
+		for _, name := range []string{"DOCKER_HOST=", "DOCKER_CONFIG=", "METER_BUILDER=", "METER_BASE_IMAGE=", imagetest.Variable + "="} {
 			if strings.HasPrefix(entry, name) {
 				fmt.Println("export " + entry)
 			}
