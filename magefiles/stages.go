@@ -56,11 +56,15 @@ func (Security) Secrets(ctx context.Context, v *bool) error { return stage(ctx, 
 // Unit is stage 3.
 type Unit mg.Namespace
 
-// All judges the unit tests, on their own PostgreSQL, and their coverage; `mage unit` is the same.
-func (Unit) All(ctx context.Context, v *bool) error { return stage(ctx, "unit", v) }
+// All judges the unit tests, on their own PostgreSQL, and their coverage; `mage unit` is the same (-rerun).
+func (Unit) All(ctx context.Context, rerun, v *bool) error { return tests(ctx, "unit", rerun, v) }
 
-// Pytest runs the unit tests and judges their coverage.
-func (Unit) Pytest(ctx context.Context, v *bool) error { return stage(ctx, "unit:pytest", v) }
+// Pytest runs the unit tests and judges their coverage (-rerun: failed ones once more, to tell the flaky).
+func (Unit) Pytest(ctx context.Context, rerun, v *bool) error { return tests(ctx, "unit:pytest", rerun, v) }
+
+func tests(ctx context.Context, name string, rerun, v *bool) error {
+	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Unit(set(rerun)), Only: name, Evidence: true, Verbose: set(v)})
+}
 
 // stage runs one stage or step of check.
 func stage(ctx context.Context, name string, v *bool) error {

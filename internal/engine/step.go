@@ -63,6 +63,10 @@ type Command struct {
 	Reports map[string]string
 	// Progress, if set, reads a line of output and says how far the program is. It is pure.
 	Progress func(line string) (done, total int, ok bool)
+	// Again, if set, looks at what the program left behind, and may ask for one more start in the same place and with the
+	// same environment, whose output Parse gets as Output.Again: pytest runs failed tests once more. Nil asks for none.
+	// It is pure.
+	Again func(Output) *Command
 	// Parse turns output into a judgement. It is pure. An exit code is data here, not an error; an error means that
 	// the tool did not judge: it crashed, or its output is not what it should be.
 	Parse func(Output) (Judgement, error)
@@ -75,6 +79,7 @@ type Output struct {
 	ExitCode int
 	Reports  map[string][]byte // by the names in Command.Reports; absent if not written
 	Root     string            // absolute path of the project's root, to make paths relative
+	Again    *Output           // of the second start that Command.Again asked for; nil without one
 }
 
 // Report returns a report file's content, or an error that says that the program did not write it, with its last words.

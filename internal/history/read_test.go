@@ -21,7 +21,7 @@ func TestReadTellsAllThatWasJudged(t *testing.T) {
 	r.Warnings = []string{"slow\x1b[31m"}
 	s := &r.Stages[0].Steps[0]
 	s.Started = r.Started.Add(1500 * time.Millisecond)
-	s.Judgement.Findings = append(s.Judgement.Findings, engine.Finding{Rule: FlakyRule, Severity: engine.SeverityInfo, Message: FlakyMessage("tests/a.py::test_b")})
+	s.Judgement.Findings = append(s.Judgement.Findings, engine.Finding{Rule: engine.RuleFlaky, Severity: engine.SeverityInfo, Message: engine.FlakyMessage("tests/a.py::test_b")})
 	add(t, open(t, path), r)
 	got, err := Read(path)
 	if err != nil || len(got.Runs) != 1 || got.Warnings != nil {

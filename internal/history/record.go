@@ -91,10 +91,6 @@ type Metric struct {
 }
 
 const (
-	// FlakyRule is the rule of a finding that says that a test passed only when it was run again; its fingerprint's
-	// subject is the test, which is all of the message before " passed only".
-	FlakyRule = "flaky"
-
 	mostWarnings = 20
 	longestText  = 300 // bytes of a warning or a reason
 	mostFlaky    = 50
@@ -151,8 +147,8 @@ func resultOf(run *engine.Run, stage string, s engine.StepResult) Result {
 		})
 	}
 	for _, f := range j.Findings {
-		if f.Rule == FlakyRule && len(r.Flaky) < mostFlaky {
-			r.Flaky = append(r.Flaky, FlakyTest(f.Message))
+		if f.Rule == engine.RuleFlaky && len(r.Flaky) < mostFlaky {
+			r.Flaky = append(r.Flaky, text(engine.FlakyTest(f.Message)))
 		}
 		if r.Findings == nil {
 			r.Findings = map[string]int{}

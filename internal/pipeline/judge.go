@@ -187,7 +187,13 @@ func (c closing) Event(e engine.Event) error {
 				counts[metric.Name] = int(metric.Value)
 			}
 			if _, ok := counts["tests_passed"]; ok {
-				fmt.Fprintf(&b, "%s: %d passed, %d failed, %d skipped\n", step.Name, counts["tests_passed"], counts["tests_failed"], counts["tests_skipped"])
+				fmt.Fprintf(&b, "%s: %d passed, %d failed, %d skipped", step.Name, counts["tests_passed"], counts["tests_failed"], counts["tests_skipped"])
+				for _, kind := range []string{"flaky", "quarantined"} {
+					if n := counts["tests_"+kind]; n > 0 {
+						fmt.Fprintf(&b, ", %d %s", n, kind)
+					}
+				}
+				b.WriteByte('\n')
 			}
 		}
 	}

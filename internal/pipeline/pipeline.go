@@ -24,11 +24,11 @@ type Recipe func(Host) []engine.Stage
 func Check() Recipe {
 	return func(h Host) []engine.Stage {
 		return []engine.Stage{
-			quality.New(),            // 1: cheap, and most often wrong
-			security.New(h.Now()),    // 2: source, requirements, secrets
-			unit.New(),               // 3: tests and their coverage
-			data.New(dataOptions(h)), // 5: every data set against its contract
-			integration.New(integration.Options{Get: h.Get}),                  // 6: the whole way from data to prediction
+			quality.New(),                                    // 1: cheap, and most often wrong
+			security.New(h.Now()),                            // 2: source, requirements, secrets
+			unit.New(unit.Options{Now: h.Now()}),             // 3: tests and their coverage
+			data.New(dataOptions(h)),                         // 5: every data set against its contract
+			integration.New(integration.Options{Get: h.Get}), // 6: the whole way from data to prediction
 			benchmark.New(benchmark.Options{Models: trainedBy, Now: h.Now()}), // 7: how fast it is, alone on the machine
 		}
 	}
@@ -94,6 +94,11 @@ func withModels(stage func(benchmark.Options) engine.Stage) Recipe {
 			stage(benchmark.Options{Models: trainedBy, Now: h.Now()}),
 		}
 	}
+}
+
+// Unit is the unit tests; with rerun, those that fail are run once more.
+func Unit(rerun bool) Recipe {
+	return func(h Host) []engine.Stage { return []engine.Stage{unit.New(unit.Options{Now: h.Now(), Rerun: rerun})} }
 }
 
 // Fix formats the source in place.
