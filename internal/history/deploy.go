@@ -28,8 +28,10 @@ type Deploy struct {
 	Committed time.Time `json:"committed,omitzero"`
 	Started   time.Time `json:"started"`
 	Finished  time.Time `json:"finished"` // of a rollback: when users were served well again
-	// Rework is for a release that nobody had planned: it mends what users met (a hotfix, a broken glass).
+	// Rework is for a release that nobody had planned: it mends what users met (a hotfix, a rollback by hand).
 	Rework bool `json:"rework,omitempty"`
+	// Recovers is the release in the same environment whose failure this one ended; empty if there was none.
+	Recovers string `json:"recovers,omitempty"`
 }
 
 // deployLine is a deploy in the file. Readers that know nothing of deploys see a line without steps.
@@ -52,7 +54,7 @@ func (d Deploy) check() error {
 }
 
 func (d *Deploy) tidy() {
-	for _, s := range []*string{&d.Environment, &d.Release, &d.Service, &d.Commit, &d.Actor, &d.Reason} {
+	for _, s := range []*string{&d.Environment, &d.Release, &d.Service, &d.Commit, &d.Actor, &d.Reason, &d.Recovers} {
 		*s = text(*s)
 	}
 	d.Started, d.Finished = d.Started.UTC(), d.Finished.UTC()

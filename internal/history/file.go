@@ -118,6 +118,10 @@ func mend(file *os.File) error {
 	if err != nil || !info.Mode().IsRegular() {
 		return err
 	}
+	end := make([]byte, 1)
+	if _, err := file.ReadAt(end, info.Size()-1); info.Size() == 0 || err == nil && end[0] == '\n' {
+		return nil
+	}
 	from := max(info.Size()-window, 0)
 	b, err := io.ReadAll(io.NewSectionReader(file, from, window))
 	if err != nil || len(b) == 0 || b[len(b)-1] == '\n' {
