@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/statistics"
@@ -41,7 +40,10 @@ func (o Over) String() string {
 }
 
 func spoken(seconds float64) string {
-	return time.Duration(math.Round(seconds*10) / 10 * float64(time.Second)).String()
+	if s := int(math.Round(seconds)); s >= 60 {
+		return fmt.Sprintf("%d min %02d s", s/60, s%60)
+	}
+	return fmt.Sprintf("%.3g s", seconds)
 }
 
 // OverBudget holds each stage's last runs against its budget, in the order of stages. A stage counts if it ran to its end

@@ -44,7 +44,7 @@ func TestOverBudget(t *testing.T) {
 			if len(got) != 1 || got[0].Exceeded != tt.exceeded || got[0].Runs != tt.n || got[0].Significant != tt.significant {
 				t.Errorf("%+v", got)
 			}
-			if tt.significant && !strings.Contains(got[0].String(), "stage quality takes longer than its budget of 1m40s") {
+			if tt.significant && !strings.Contains(got[0].String(), "stage quality takes longer than its budget of 1 min 40 s") {
 				t.Errorf("%s", got[0])
 			}
 		})

@@ -31,6 +31,7 @@ type Point struct {
 	Time      time.Time
 	Run       string
 	Value     float64
+	Median    float64 // of the window, with its interval, if Banded
 	Low, High float64
 	Banded    bool
 }
@@ -44,7 +45,10 @@ func (s *Series) band() {
 	values := s.Values()
 	for i := range s.Points {
 		p := &s.Points[i]
-		p.Low, p.High, p.Banded = statistics.Band(values[max(0, i+1-Window) : i+1])
+		window := values[max(0, i+1-Window) : i+1]
+		if p.Low, p.High, p.Banded = statistics.Band(window); p.Banded {
+			p.Median = statistics.Median(window)
+		}
 	}
 }
 
@@ -98,7 +102,7 @@ func Metrics(runs []history.Run, want func(stage, step, metric string) bool) []S
 				if !seen {
 					i = len(all)
 					at[k] = i
-					all = append(all, Series{Name: k.step + " " + words(k.metric), Unit: m.Unit})
+					all = append(all, Series{Name: nameOf(k.step, k.metric), Unit: m.Unit})
 				}
 				s := &all[i]
 				if m.Direction != "" {
@@ -116,6 +120,14 @@ func Metrics(runs []history.Run, want func(stage, step, metric string) bool) []S
 		all[i].band()
 	}
 	return all
+}
+
+// nameOf does not say the same twice: pylint's pylint_score.
+func nameOf(step, metric string) string {
+	if strings.HasPrefix(metric, step) {
+		return words(metric)
+	}
+	return step + " " + words(metric)
 }
 
 func words(metric string) string { return strings.ReplaceAll(metric, "_", " ") }

@@ -25,7 +25,7 @@ func (v *view) attention(records history.Records, runs trend.Runs, opts Options)
 	if last, ok := runs.Last(); ok && last.Status != string(engine.StatusPassed) {
 		for _, step := range last.Steps {
 			if step.Status == string(engine.StatusFailed) || step.Status == string(engine.StatusError) {
-				say("#last", "%s/%s %s in the last run", step.Stage, step.Step, word(step.Status))
+				say("#last", "In the last run, %s/%s %s", step.Stage, step.Step, word(step.Status))
 			}
 		}
 	}
@@ -35,28 +35,28 @@ func (v *view) attention(records history.Records, runs trend.Runs, opts Options)
 	}
 	for _, o := range history.OverBudget(runs.All, opts.Budgets) {
 		if o.Significant {
-			say("#stages", "%s", o.String())
+			say("#stages", "%s", upper(o.String()))
 		}
 	}
 	for _, c := range v.allCharts() {
 		switch {
 		case c.Missed:
-			say("#"+c.ID, "%s is %s, and is to be %s", c.Title, c.Last, c.Threshold)
+			say("#"+c.ID, "%s is %s, and is to be %s", upper(c.Title), c.Last, c.Threshold)
 		case c.Worse:
-			say("#"+c.ID, "%s went %s: the last %d runs against the 30 before them", c.Title, c.Trend, trend.Window)
+			say("#"+c.ID, "%s went %s: the last %d runs against the 30 before them", upper(c.Title), c.Trend, trend.Window)
 		}
 	}
 	for _, f := range trend.Flakies(newest(records.Runs, flakyRuns)) {
 		if f.Runs > 1 {
-			say("#flaky", "%s was flaky in %d runs", f.Test, f.Runs)
+			say("#flaky", "Flaky in %d runs: %s", f.Runs, f.Test)
 		}
 	}
 	expiries(opts, say)
 	if last, ok := runs.Last(); ok && opts.Now.Sub(last.Time) > 8*24*time.Hour {
-		say("#last", "the last run is %.0f days old", opts.Now.Sub(last.Time).Hours()/24)
+		say("#last", "The last run is %.0f days old", opts.Now.Sub(last.Time).Hours()/24)
 	}
 	for _, warning := range records.Warnings {
-		say("#about", "%s", warning)
+		say("#about", "%s", upper(warning))
 	}
 }
 
@@ -73,10 +73,10 @@ func expiries(opts Options, say func(href, format string, args ...any)) {
 		}
 	}
 	for _, q := range opts.Quarantine {
-		one("the quarantine of "+q.Test, ": "+q.Owner+" mends it", q.Expires)
+		one("The quarantine of "+q.Test, ": "+q.Owner+" mends it", q.Expires)
 	}
 	for _, a := range opts.Allow {
-		one("the exception for "+allowName(a), ": "+a.Reason, a.Expires)
+		one("The exception for "+allowName(a), ": "+a.Reason, a.Expires)
 	}
 }
 

@@ -110,7 +110,9 @@ const audit = `(() => {
   if (all("h1").length !== 1 || all("main").length !== 1) out.push("not one h1 and one main");
   for (const t of all("table")) if (!t.querySelector("th[scope=col]") || !t.querySelector("th[scope=row]")) out.push("table without heads: " + t.textContent.slice(0, 40));
   if (!document.documentElement.lang || !document.title) out.push("no language or title");
-  if (document.documentElement.scrollWidth > document.documentElement.clientWidth) out.push("the page scrolls sideways: " + document.documentElement.scrollWidth);
+  if (document.documentElement.scrollWidth > document.documentElement.clientWidth) out.push("the page scrolls sideways: " + all("body *").filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth && !e.closest(".table")).map((e) => e.outerHTML.slice(0, 60)).slice(0, 3).join(" | "));
+  for (const c of all(".card b, figcaption b")) if (c.getBoundingClientRect().right > c.closest(".card, figure").getBoundingClientRect().right) out.push("figure is cut: " + c.textContent);
+  for (const c of all("td, th")) { const line = parseFloat(getComputedStyle(c).lineHeight); if (c.checkVisibility() && c.clientHeight > 5 * line && c.textContent.trim().length < 60) out.push("cell is a column of letters: " + c.textContent.trim()); }
   const parse = (c) => c.match(/[\d.]+/g).map(Number);
   const lum = ([r, g, b]) => { const f = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }; return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b); };
   const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c.length < 4 || c[3] > 0) return c; } return [255, 255, 255]; };

@@ -18,11 +18,11 @@ const (
 	listed = 12
 )
 
-// A chart is one series: a line, the band of its median, and its threshold.
+// A chart is one series: its runs, their moving median and the band of that, and the threshold.
 type chart struct {
 	ID, Title, Last, Says string
 	Width, Height         int
-	Line, Band            string // SVG paths
+	Line, Median, Band    string // SVG paths
 	Dot                   string // the newest point
 	Limit                 string // y of the threshold; empty if it is far off
 	High, Low             string // the edges of the picture
@@ -74,7 +74,7 @@ func draw(id string, s trend.Series) *chart {
 }
 
 func (c *chart) paths(points []trend.Point, x func(int) string, y func(float64) string) {
-	var line, upper strings.Builder
+	var line, median, upper strings.Builder
 	var lower []string
 	for i, p := range points {
 		at := "L"
@@ -87,6 +87,7 @@ func (c *chart) paths(points []trend.Point, x func(int) string, y func(float64) 
 			if upper.Len() == 0 {
 				at = "M"
 			}
+			median.WriteString(at + x(i) + " " + y(p.Median))
 			upper.WriteString(at + x(i) + " " + y(p.High))
 			lower = append(lower, "L"+x(i)+" "+y(p.Low))
 		}
@@ -98,7 +99,7 @@ func (c *chart) paths(points []trend.Point, x func(int) string, y func(float64) 
 		for i := len(lower) - 1; i >= 0; i-- {
 			upper.WriteString(lower[i])
 		}
-		c.Band = upper.String() + "Z"
+		c.Band, c.Median = upper.String()+"Z", median.String()
 	}
 }
 

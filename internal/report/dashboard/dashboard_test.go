@@ -35,13 +35,13 @@ func full(t testing.TB, n int) string {
 func TestSaysWhatNeedsAttention(t *testing.T) {
 	got := full(t, 500)
 	for _, want := range []string{
-		"stage integration takes longer than its budget of 1m0s: 10 of its last 10 runs were more than 10 % over it",
-		"features p95 went up",
+		"Stage integration takes longer than its budget of 1 min 00 s: 10 of its last 10 runs were more than 10 % over it",
+		"Features p95 went up",
 		"of the last 100 runs passed",
-		"tests/unit/test_api.py::test_timeout was flaky in",
-		"the quarantine of tests/unit/test_api.py::test_timeout ends on 2026-12-04: ada mends it",
+		"Flaky in 6 runs: tests/unit/test_api.py::test_timeout",
+		"The quarantine of tests/unit/test_api.py::test_timeout ends on 2026-12-04: ada mends it",
 		"Change lead time", "Deployment frequency", "Failed-deployment recovery time", "Change fail rate", "Deployment rework rate",
-		"95 % intervals of the median of the last 10 runs", "on GitHub", "Ada Lovelace",
+		"the band its 95 % interval", "on GitHub", "Ada Lovelace",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page does not say %q", want)
@@ -69,7 +69,7 @@ func TestLittle(t *testing.T) {
 	red := made(1)[0]
 	red.Status, red.Stages[0].Steps[0].Status, red.Stages[0].Status = engine.StatusError, engine.StatusError, engine.StatusError
 	one := page(t, history.Records{Runs: []history.Run{history.Of(red)}, Warnings: []string{"history history.jsonl: its last line is torn"}})
-	for _, want := range []string{"The last run could not be judged", "quality/black could not be judged in the last run", "its last line is torn", "95 % interval 0 to 79 %"} {
+	for _, want := range []string{"The last run could not be judged", "In the last run, quality/black could not be judged", "its last line is torn", "95 % interval 0 to 79 %"} {
 		if !strings.Contains(one, want) {
 			t.Errorf("the page of one run does not say %q", want)
 		}

@@ -74,7 +74,7 @@ func made(n int) []*engine.Run {
 		started := now.Add(-time.Duration(n-i) * 4 * time.Hour)
 		run := &engine.Run{
 			ID: started.Format("20060102-150405") + fmt.Sprintf("-%04x", i), Target: "pipeline", Started: started, Limit: 2,
-			Commit: fmt.Sprintf("%040x", random.Uint64()), Branch: []string{"develop", "main", "feature/cheaper-features"}[i%3], Status: "passed",
+			Commit: fmt.Sprintf("%016x%024x", random.Uint64(), i), Branch: []string{"develop", "main", "feature/cheaper-features"}[i%3], Status: "passed",
 			Origin: engine.Origin{Author: []string{"Ada Lovelace", "Grace Hopper", "Mary Jackson"}[i%3], Builder: "https://github.com/actions/runner/github-hosted", URL: fmt.Sprintf("https://github.com/meter-ml/meter-pipeline/actions/runs/%d", 4000+i)},
 		}
 		red := ""
@@ -146,7 +146,7 @@ func deploys() []history.Deploy {
 	var all []history.Deploy
 	for i := range 12 {
 		d := history.Deploy{
-			Environment: []string{"staging", "production"}[i%2], Release: fmt.Sprintf("r%03d", i), Status: history.DeployDone, Commit: fmt.Sprintf("%040x", i*7919),
+			Environment: []string{"staging", "production"}[i%2], Release: fmt.Sprintf("r%03d", i), Status: history.DeployDone, Commit: fmt.Sprintf("%016x%024x", uint64(i+3)*0x9e3779b97f4a7c15, i),
 			Actor: "ada", Started: now.Add(-time.Duration(13-i) * 36 * time.Hour),
 		}
 		d.Finished, d.Committed = d.Started.Add(6*time.Minute), d.Started.Add(-time.Duration(3+i)*time.Hour)

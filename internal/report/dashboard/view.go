@@ -120,7 +120,7 @@ func (v *view) cards(runs trend.Runs, last history.Run) {
 		success.Share() < Goal,
 	})
 	for _, c := range v.allCharts() {
-		if slices.Contains([]string{"duration", "pytest-coverage", "pylint-pylint-score", "pytest-tests-passed"}, c.ID) {
+		if slices.Contains([]string{"duration", "coverage", "pylint-score", "tests-passed"}, c.ID) {
 			says := c.Threshold
 			if c.Trend != "" {
 				says = strings.TrimPrefix(says+"; "+c.Trend, "; ")
@@ -162,6 +162,7 @@ func (v *view) charts(runs trend.Runs) {
 	for _, s := range trend.Metrics(newest, func(stage, _, metric string) bool {
 		return stage == "unit" && (metric == "coverage" || metric == "tests_passed") || metric == "pylint_score"
 	}) {
+		s.Name = strings.TrimPrefix(s.Name, "pytest ")
 		if s.Direction == "" {
 			s.Direction = engine.DirectionAtLeast // more tests are better
 		}
