@@ -60,7 +60,9 @@ type Unit mg.Namespace
 func (Unit) All(ctx context.Context, rerun, v *bool) error { return tests(ctx, "unit", rerun, v) }
 
 // Pytest runs the unit tests and judges their coverage (-rerun: failed ones once more, to tell the flaky).
-func (Unit) Pytest(ctx context.Context, rerun, v *bool) error { return tests(ctx, "unit:pytest", rerun, v) }
+func (Unit) Pytest(ctx context.Context, rerun, v *bool) error {
+	return tests(ctx, "unit:pytest", rerun, v)
+}
 
 func tests(ctx context.Context, name string, rerun, v *bool) error {
 	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Unit(set(rerun)), Only: name, Evidence: true, Verbose: set(v)})

@@ -49,7 +49,7 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err != nil {
 		return err
 	}
-	remembered := filepath.Join(s.State, historyFile)
+	remembered := s.historyPath()
 	past, err := history.Open(remembered)
 	if err != nil {
 		return err

@@ -90,3 +90,6 @@ func cut(s string) string {
 	}
 	return strings.ToValidUTF8(s[:maxText], "") + " …"
 }
+
+// Inline is inline for pages of other packages.
+func Inline(s string) string { return inline(s) }
