@@ -29,7 +29,7 @@ func (Report) Dashboard(ctx context.Context, out *string) error {
 // Weekly reviews success rate, performance and security of the last seven days.
 func (Report) Weekly(ctx context.Context) error { return act(ctx, pipeline.ReportWeekly) }
 
-// Monthly lists what is outdated, what lacks tests, and the slowest steps with what follows from their numbers.
+// Monthly lists what is outdated, what lacks tests, and the slowest steps with suggestions.
 func (Report) Monthly(ctx context.Context) error { return act(ctx, pipeline.ReportMonthly) }
 
 // Quarterly audits security anew, and reviews baseline, process and delivery.

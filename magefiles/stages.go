@@ -56,10 +56,10 @@ func (Security) Secrets(ctx context.Context, v *bool) error { return stage(ctx, 
 // Unit is stage 3.
 type Unit mg.Namespace
 
-// All judges the unit tests, on their own PostgreSQL, and their coverage; `mage unit` is the same (-rerun).
+// All judges unit tests, on a PostgreSQL of their own, and coverage; `mage unit` is the same.
 func (Unit) All(ctx context.Context, rerun, v *bool) error { return tests(ctx, "unit", rerun, v) }
 
-// Pytest runs the unit tests and judges their coverage (-rerun: failed ones once more, to tell the flaky).
+// Pytest runs the unit tests and judges their coverage (-rerun: failed ones again, to tell the flaky).
 func (Unit) Pytest(ctx context.Context, rerun, v *bool) error {
 	return tests(ctx, "unit:pytest", rerun, v)
 }

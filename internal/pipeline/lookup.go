@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	lookupTime  = 2 * time.Minute // that a package index may take
+	lookupTime  = 5 * time.Minute // that a package index may take
 	leastListed = 10
 )
 
@@ -60,7 +60,7 @@ func (s *Session) outdatedGo(ctx context.Context) maintenance.Outdated {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	out, err := s.Runner.Run(ctx, engine.Invocation{
-		Program: "go", Args: []string{"list", "-m", "-u", "-mod=readonly", "-json", "all"}, Dir: s.Host.Dir, Env: unsigning(s.Host.Env),
+		Program: "go", Args: []string{"list", "-m", "-u", "-e", "-mod=readonly", "-json", "all"}, Dir: s.Host.Dir, Env: unsigning(s.Host.Env),
 	})
 	if err == nil && out.ExitCode != 0 {
 		err = fmt.Errorf("go list ended with exit code %d: %s", out.ExitCode, lastLine(out.Stderr))
@@ -74,6 +74,7 @@ func (s *Session) outdatedGo(ctx context.Context) maintenance.Outdated {
 // goModules reads `go list -m -u -json all`, one object after the other.
 func goModules(list []byte) maintenance.Outdated {
 	var o maintenance.Outdated
+	var silent []string
 	for decoder := json.NewDecoder(bytes.NewReader(list)); ; {
 		var m struct {
 			Path, Version  string
@@ -83,15 +84,19 @@ func goModules(list []byte) maintenance.Outdated {
 		}
 		err := decoder.Decode(&m)
 		switch {
+		case errors.Is(err, io.EOF) && len(silent) > 0:
+			o.Unknown = "the proxy does not tell of " + strings.Join(silent, ", ")
+			return o
 		case errors.Is(err, io.EOF) && o.Looked > 0:
 			return o
 		case errors.Is(err, io.EOF):
 			return maintenance.Outdated{Unknown: "go list names no module that go.mod requires"}
 		case err != nil:
 			return maintenance.Outdated{Unknown: "the list of go can't be read: " + reason(err)}
-		case m.Error != nil:
-			return maintenance.Outdated{Unknown: reason(errors.New(m.Path + ": " + m.Error.Err))}
 		case m.Main || m.Indirect:
+			continue
+		case m.Error != nil:
+			silent = append(silent, plain.Line(m.Path))
 			continue
 		}
 		o.Looked++

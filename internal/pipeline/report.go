@@ -97,8 +97,8 @@ func (s *Session) put(path string, content []byte) error {
 	return wholefile.Write(path, content, 0o644)
 }
 
-// ReportWeekly, ReportMonthly and ReportQuarterly write the maintenance reports. They judge nothing: what a report asks
-// for is in it, and only what keeps it from being written is an error.
+// ReportWeekly writes a maintenance report. Like the others it judges nothing: what it asks for is in it, and only what
+// keeps it from being written is an error.
 func ReportWeekly(ctx context.Context, s *Session) error {
 	facts, err := s.facts()
 	if err != nil {

@@ -37,7 +37,7 @@ func TestWholeRuns(t *testing.T) {
 	interrupted.Exit = engine.ExitInterrupted
 	old := run(5, "check", "", "passed", 1)
 	old.Detail = nil
-	hosted := append(local, interrupted, old,
+	hosted := append([]history.Run{local[0], local[1], local[2]}, interrupted, old,
 		run(6, "quality", "https://ci/1/attempts/1", "failed", 1), run(7, "unit", "https://ci/1/attempts/1", "passed", 1),
 		run(8, "quality", "https://ci/1/attempts/2", "passed", 1), run(9, "quality", "https://ci/2", "passed", 1))
 	got := Whole(hosted)
@@ -68,7 +68,7 @@ func TestSeries(t *testing.T) {
 	for i := range 40 {
 		value := 2.0 + float64(i%5)/100
 		if i >= 30 {
-			value += 1
+			value++
 		}
 		runs = append(runs, run(i, "check", "", "passed", value))
 	}

@@ -22,13 +22,7 @@ func (v *view) attention(records history.Records, runs trend.Runs, opts Options)
 	say := func(href, format string, args ...any) {
 		v.Attention = append(v.Attention, notice{href, report.Line(fmt.Sprintf(format, args...))})
 	}
-	if last, ok := runs.Last(); ok && last.Status != string(engine.StatusPassed) {
-		for _, step := range last.Steps {
-			if step.Status == string(engine.StatusFailed) || step.Status == string(engine.StatusError) {
-				say("#last", "In the last run, %s/%s %s", step.Stage, step.Step, word(step.Status))
-			}
-		}
-	}
+	lastRun(runs, opts.Now, say)
 	recent := runs.Newest(successRuns).Success()
 	if recent.Runs > 0 && recent.Share() < Goal {
 		say("#runs", "%d of the last %s passed (%.0f %%), and %.0f %% are to", recent.Passed, report.Count(recent.Runs, "runs"), 100*recent.Share(), 100*Goal)
@@ -52,11 +46,24 @@ func (v *view) attention(records history.Records, runs trend.Runs, opts Options)
 		}
 	}
 	expiries(opts, say)
-	if last, ok := runs.Last(); ok && opts.Now.Sub(last.Time) > 8*24*time.Hour {
-		say("#last", "The last run is %.0f days old", opts.Now.Sub(last.Time).Hours()/24)
-	}
 	for _, warning := range records.Warnings {
 		say("#about", "%s", upper(warning))
+	}
+}
+
+// lastRun says what did not pass in it, and that it is old.
+func lastRun(runs trend.Runs, now time.Time, say func(href, format string, args ...any)) {
+	last, ok := runs.Last()
+	if !ok {
+		return
+	}
+	for _, step := range last.Steps {
+		if step.Status == string(engine.StatusFailed) || step.Status == string(engine.StatusError) {
+			say("#last", "In the last run, %s/%s %s", step.Stage, step.Step, word(step.Status))
+		}
+	}
+	if age := now.Sub(last.Time); age > 8*24*time.Hour {
+		say("#last", "The last run is %.0f days old", age.Hours()/24)
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *seen) listen(event any) {
 }
 
 // value asks the page something.
-func value[T any](t *testing.T, ctx context.Context, expression string) T {
+func value[T any](ctx context.Context, t *testing.T, expression string) T {
 	t.Helper()
 	got, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
 	if err != nil {
@@ -90,7 +90,7 @@ func value[T any](t *testing.T, ctx context.Context, expression string) T {
 	return got
 }
 
-func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+func do(ctx context.Context, t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestInTheBrowser(t *testing.T) {
 		path := write(t, name, content)
 		var s seen
 		tab, stop := chromedp.NewContext(ctx, chromedp.WithListener(s.listen))
-		do(t, tab)
+		do(tab, t)
 		if _, err := chromedp.Call(tab, network.Enable, network.EnableParams{}); err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +146,7 @@ func TestInTheBrowser(t *testing.T) {
 		}
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range widths() {
-				t.Run(fmt.Sprintf("%s/%s/%d", name, scheme, width), func(t *testing.T) { look(t, tab, path, scheme, width) })
+				t.Run(fmt.Sprintf("%s/%s/%d", name, scheme, width), func(t *testing.T) { look(tab, t, path, scheme, width) })
 			}
 		}
 		s.mu.Lock()
@@ -166,7 +166,7 @@ func TestInTheBrowser(t *testing.T) {
 	}
 }
 
-func look(t *testing.T, tab context.Context, path, scheme string, width int64) {
+func look(tab context.Context, t *testing.T, path, scheme string, width int64) {
 	t.Helper()
 	_, err := chromedp.Call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
@@ -174,11 +174,11 @@ func look(t *testing.T, tab context.Context, path, scheme string, width int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(t, tab, chromedp.EmulateViewport(width, 900), chromedp.Navigate("file://"+path))
-	if dark := value[bool](t, tab, `matchMedia("(prefers-color-scheme: dark)").matches`); dark != (scheme == "dark") {
+	do(tab, t, chromedp.EmulateViewport(width, 900), chromedp.Navigate("file://"+path))
+	if dark := value[bool](tab, t, `matchMedia("(prefers-color-scheme: dark)").matches`); dark != (scheme == "dark") {
 		t.Errorf("the scheme is not %s", scheme)
 	}
-	for _, problem := range value[[]string](t, tab, audit) {
+	for _, problem := range value[[]string](tab, t, audit) {
 		t.Error(problem)
 	}
 	if *keep == "" {
@@ -200,26 +200,26 @@ func TestKeyboard(t *testing.T) {
 	ctx := browser(t)
 	path := write(t, "keys.html", full(t, 60))
 	const active = `(() => { const e = document.activeElement; return e.tagName + " " + (e.getAttribute("href") || e.textContent.trim().slice(0, 30)); })()`
-	do(t, ctx, chromedp.EmulateViewport(1280, 900), chromedp.Navigate("file://"+path), chromedp.KeyEvent(kb.Tab))
-	if first := value[string](t, ctx, active); first != "A #main" {
+	do(ctx, t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate("file://"+path), chromedp.KeyEvent(kb.Tab))
+	if first := value[string](ctx, t, active); first != "A #main" {
 		t.Errorf("the first key leads to %q", first)
 	}
-	do(t, ctx, chromedp.KeyEvent(kb.Enter))
-	if at := value[string](t, ctx, `document.activeElement.id + location.hash`); !strings.Contains(at, "#main") {
+	do(ctx, t, chromedp.KeyEvent(kb.Enter))
+	if at := value[string](ctx, t, `document.activeElement.id + location.hash`); !strings.Contains(at, "#main") {
 		t.Errorf("the skip link leads to %q", at)
 	}
-	stops := value[int](t, ctx, `Array.from(document.querySelectorAll("main a[href], main summary, main [tabindex='0']")).filter((e) => e.checkVisibility()).length`)
+	stops := value[int](ctx, t, `Array.from(document.querySelectorAll("main a[href], main summary, main [tabindex='0']")).filter((e) => e.checkVisibility()).length`)
 	opened := false
 	for i := range stops {
-		do(t, ctx, chromedp.KeyEvent(kb.Tab))
-		at := value[string](t, ctx, active)
-		if outline := value[string](t, ctx, `getComputedStyle(document.activeElement).outlineStyle`); outline == "none" || strings.HasPrefix(at, "BODY") {
+		do(ctx, t, chromedp.KeyEvent(kb.Tab))
+		at := value[string](ctx, t, active)
+		if outline := value[string](ctx, t, `getComputedStyle(document.activeElement).outlineStyle`); outline == "none" || strings.HasPrefix(at, "BODY") {
 			t.Fatalf("after %d of %d keys: %q is active, with outline %s", i+1, stops, at, outline)
 		}
 		if !opened && strings.HasPrefix(at, "SUMMARY ") {
-			do(t, ctx, chromedp.KeyEvent(kb.Enter))
-			opened = value[bool](t, ctx, `document.activeElement.parentElement.open && document.activeElement.parentElement.querySelector("tbody tr").checkVisibility()`)
-			do(t, ctx, chromedp.KeyEvent(kb.Enter)) // closed, so that the number of stops stays what it was
+			do(ctx, t, chromedp.KeyEvent(kb.Enter))
+			opened = value[bool](ctx, t, `document.activeElement.parentElement.open && document.activeElement.parentElement.querySelector("tbody tr").checkVisibility()`)
+			do(ctx, t, chromedp.KeyEvent(kb.Enter)) // closed, so that the number of stops stays what it was
 		}
 	}
 	if !opened {

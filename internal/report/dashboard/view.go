@@ -98,8 +98,9 @@ func newView(records history.Records, runs trend.Runs, opts Options) *view {
 
 func (v *view) head(last history.Run, runs trend.Runs, now time.Time) {
 	v.Status = class(last.Status)
-	said := map[string]string{"passed": "The last run passed", "failed": "The last run failed", "error": "The last run could not be judged", "skipped": "The last run judged nothing"}
-	v.Headline = said[v.Status]
+	v.Headline = "The last run " + map[string]string{
+		"passed": "passed", "failed": "failed", "error": "could not be judged", "skipped": "judged nothing",
+	}[v.Status]
 	v.Detail = fmt.Sprintf("%s of %s, in %s", last.Target, minute(last.Time), took(last.Seconds))
 	v.Meta = []pair{{"Made", minute(now)}, {"Whole runs", fmt.Sprintf("%d since %s", len(runs.All), day(runs.All[0].Time))}}
 	for _, p := range []pair{

@@ -72,8 +72,8 @@ type Facts struct {
 // Outdated is what a package manager says is newer.
 type Outdated struct {
 	Packages []Package
-	Looked   int    // packages that were looked at; 0 is not known
-	Unknown  string // why it could not be looked up; empty if it could
+	Looked   int    // packages that were looked at
+	Unknown  string // what could not be looked up, and why; empty if all could
 }
 
 // A Package has a newer version.

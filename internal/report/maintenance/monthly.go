@@ -16,19 +16,20 @@ import (
 // outdated lists what has a newer version, or says that nobody could ask.
 func outdated(title string, o Outdated, how string) Section {
 	s := Section{Title: title, Table: Table{Columns: []string{"package", "have", "latest"}}}
-	switch {
-	case o.Unknown != "":
+	if o.Unknown != "" {
 		s.say(Unknown, "Could not be looked up: "+o.Unknown+".")
+	}
+	switch {
+	case o.Looked == 0 && o.Unknown == "":
+		s.say(Unknown, "Nobody has looked.")
+		return s
+	case o.Looked == 0:
 		return s
 	case len(o.Packages) == 0:
 		s.say(Good, fmt.Sprintf("All of %s are up to date.", report.Count(o.Looked, "packages")))
 		return s
 	}
-	of := ""
-	if o.Looked > 0 {
-		of = fmt.Sprintf(" of %d", o.Looked)
-	}
-	s.say(Bad, fmt.Sprintf("%d%s have a newer version: `%s`, then `mage check`.", len(o.Packages), of, how))
+	s.say(Bad, fmt.Sprintf("%d of %d have a newer version: `%s`, then `mage check`.", len(o.Packages), o.Looked, how))
 	for _, p := range o.Packages {
 		s.Table.Rows = append(s.Table.Rows, []string{p.Name, p.Have, p.Latest})
 	}

@@ -66,7 +66,7 @@ func sign(m Mark) string {
 	return ""
 }
 
-// prose keeps code spans, which only this package writes into sentences: what is foreign has no backtick.
+// prose keeps code spans. Within one, nothing has a meaning, whoever wrote it.
 func prose(text string) string {
 	parts := strings.Split(text, "`")
 	if len(parts)%2 == 0 {
