@@ -75,14 +75,10 @@ func OverBudget(runs []Run, b Budgets) []Over {
 	return all
 }
 
-// took is how long a stage ran, and whether its limit ended it. A stage of which a part was left out, was cached or broke
+// took is how long a stage was busy, and whether its limit ended it. A stage of which a part was left out, was cached or broke
 // before its time does not tell.
 func (r Run) took(stage string, budget float64) (seconds float64, late, ok bool) {
-	if r.Detail == nil {
-		return 0, false, false
-	}
-	at := slices.IndexFunc(r.Detail.Stages, func(s Stage) bool { return s.Stage == stage })
-	if at < 0 {
+	if len(r.Spans(stage)) == 0 {
 		return 0, false, false
 	}
 	for _, step := range r.Steps {
@@ -95,5 +91,41 @@ func (r Run) took(stage string, budget float64) (seconds float64, late, ok bool)
 			return 0, false, false
 		}
 	}
-	return r.Detail.Stages[at].Seconds, late, true
+	return r.Busy(stage), late, true
+}
+
+// A Span is when a step of a stage ran, in seconds from the run's start.
+type Span struct{ From, To float64 }
+
+// Spans are those of a stage's steps that ran, in the order in which they began, joined where they overlap. Between them
+// the stage waited: for a core that other stages had, or for another machine.
+func (r Run) Spans(stage string) []Span {
+	if r.Detail == nil || len(r.Steps) != len(r.Detail.Results) {
+		return nil
+	}
+	var all []Span
+	for i, step := range r.Steps {
+		if step.Stage == stage && step.Status != string(engine.StatusSkipped) {
+			all = append(all, Span{r.Detail.Results[i].At, r.Detail.Results[i].At + step.Seconds})
+		}
+	}
+	slices.SortFunc(all, func(a, b Span) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	var joined []Span
+	for _, s := range all {
+		if n := len(joined); n > 0 && s.From <= joined[n-1].To {
+			joined[n-1].To = max(joined[n-1].To, s.To)
+			continue
+		}
+		joined = append(joined, s)
+	}
+	return joined
+}
+
+// Busy is how long at least one step of the stage ran, in seconds: what the stage takes, without what it waited.
+func (r Run) Busy(stage string) float64 {
+	total := 0.0
+	for _, s := range r.Spans(stage) {
+		total += s.To - s.From
+	}
+	return total
 }

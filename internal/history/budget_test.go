@@ -73,3 +73,18 @@ func TestOverBudgetFalseAlarms(t *testing.T) {
 		t.Errorf("%.3f of the trials are false alarms", share)
 	}
 }
+
+func TestBusyLeavesOutWhatAStageWaited(t *testing.T) {
+	r := run("1", time.Minute, engine.StatusPassed)
+	one := r.Stages[0].Steps[0]
+	at := func(from, seconds int, status engine.Status) engine.StepResult {
+		s := one
+		s.Started, s.Duration, s.Status = r.Started.Add(time.Duration(from)*time.Second), time.Duration(seconds)*time.Second, status
+		return s
+	}
+	r.Stages[0].Steps = []engine.StepResult{at(50, 5, "passed"), at(0, 3, "passed"), at(2, 4, "failed"), at(20, 9, "skipped"), at(6, 1, "passed")}
+	line := Of(r)
+	if got := fmt.Sprint(line.Spans("quality")); got != "[{0 7} {50 55}]" || line.Busy("quality") != 12 || line.Busy("unit") != 0 {
+		t.Errorf("%s, %v", got, line.Busy("quality"))
+	}
+}

@@ -2,7 +2,6 @@ package trend
 
 import (
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -185,19 +184,15 @@ func Findings(run history.Run) map[string]int {
 	return total
 }
 
-// StageSeconds is how long a stage took in a run where it ran to its end, or NaN.
+// StageSeconds is how long a stage was busy in a run where it ran to its end, or NaN.
 func StageSeconds(run history.Run, stage string) float64 {
-	if run.Detail == nil {
-		return math.NaN()
-	}
 	for _, step := range run.Steps {
 		if step.Stage == stage && !step.Judged() {
 			return math.NaN()
 		}
 	}
-	at := slices.IndexFunc(run.Detail.Stages, func(s history.Stage) bool { return s.Stage == stage })
-	if at < 0 {
+	if len(run.Spans(stage)) == 0 {
 		return math.NaN()
 	}
-	return run.Detail.Stages[at].Seconds
+	return run.Busy(stage)
 }

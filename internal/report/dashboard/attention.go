@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
@@ -25,7 +26,7 @@ func (v *view) attention(records history.Records, runs trend.Runs, opts Options)
 	lastRun(runs, opts.Now, say)
 	recent := runs.Newest(successRuns).Success()
 	if recent.Runs > 0 && recent.Share() < Goal {
-		say("#runs", "%d of the last %s passed (%.0f %%), and %.0f %% are to", recent.Passed, report.Count(recent.Runs, "runs"), 100*recent.Share(), 100*Goal)
+		say("#runs", "%d of the last %s passed (%.0f %%), and %.0f %% are to", recent.Passed, report.Count(recent.Runs, "runs"), math.Floor(100*recent.Share()), 100*Goal)
 	}
 	for _, o := range history.OverBudget(runs.All, opts.Budgets) {
 		if o.Significant {

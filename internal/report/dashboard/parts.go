@@ -12,11 +12,14 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/trend"
 )
 
-// A bar is a stage of the last run. X and W are thousandths of the whole time.
+// A bar is a stage of the last run, in as many pieces as it ran in.
 type bar struct {
 	Stage, Status, Word, Took, Says string
-	X, W                            int
+	Pieces                          []piece
 }
+
+// A piece is in thousandths of the whole time.
+type piece struct{ X, W int }
 
 // timeline is a row for each stage of the run.
 func (v *view) timeline(last history.Run) {
@@ -25,17 +28,14 @@ func (v *view) timeline(last history.Run) {
 		b := bar{Stage: report.Line(s.Stage), Status: class(s.Status), Word: word(s.Status)}
 		b.Says = fmt.Sprintf("%s: %s", b.Stage, b.Word)
 		if s.Status != string(engine.StatusSkipped) {
-			from := -1.0
-			for i, r := range last.Detail.Results {
-				if r.Stage == s.Stage && i < len(last.Steps) && last.Steps[i].Status != string(engine.StatusSkipped) && (from < 0 || r.At < from) {
-					from = r.At
+			b.Took = took(last.Busy(s.Stage))
+			for i, span := range last.Spans(s.Stage) {
+				if i == 0 {
+					b.Says += fmt.Sprintf(", from %s on, busy for %s", took(span.From), b.Took)
 				}
+				x := clamp(int(1000*span.From/whole), 0, 994)
+				b.Pieces = append(b.Pieces, piece{x, clamp(int(1000*(span.To-span.From)/whole), 6, 1000-x)})
 			}
-			from = max(from, 0)
-			b.Took = took(s.Seconds)
-			b.Says += fmt.Sprintf(", from %s on, took %s", took(from), b.Took)
-			b.X = clamp(int(1000*from/whole), 0, 994)
-			b.W = clamp(int(1000*s.Seconds/whole), 6, 1000-b.X)
 		}
 		v.Timeline = append(v.Timeline, b)
 	}

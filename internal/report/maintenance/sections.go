@@ -165,6 +165,8 @@ func (f Facts) security(days int) Section {
 			switch {
 			case run.Time.Before(from):
 				s.say(Unknown, fmt.Sprintf("%s ran at last on %s: nobody has looked since.", name, run.Time.UTC().Format(time.DateOnly)))
+			case verdict == string(engine.StatusPassed) && len(result.Warnings) > 0:
+				s.say(Bad, fmt.Sprintf("%s passed on %s with a warning: see below.", name, run.Time.UTC().Format(time.DateOnly)))
 			case verdict != string(engine.StatusPassed):
 				s.say(Bad, fmt.Sprintf("%s %s on %s.", name, said(verdict), run.Time.UTC().Format(time.DateOnly)))
 			}

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/report"
@@ -91,7 +92,7 @@ type page struct {
 
 // HTML writes the same as a page.
 func (r Report) HTML(w io.Writer) error {
-	t, err := template.New("").Funcs(template.FuncMap{"line": report.Line, "number": number}).ParseFS(files, "page/*.html")
+	t, err := template.New("").Funcs(template.FuncMap{"line": report.Line, "number": number, "spans": spans, "short": short}).ParseFS(files, "page/*.html")
 	if err != nil {
 		return fmt.Errorf("read template: %w", err)
 	}
@@ -119,5 +120,26 @@ func (r Report) HTML(w io.Writer) error {
 	}
 	return t.ExecuteTemplate(w, "report.html", p)
 }
+
+// A span is a piece of a sentence, or code in it.
+type span struct {
+	Code bool
+	Text string
+}
+
+func spans(text string) []span {
+	parts := strings.Split(report.Line(text), "`")
+	if len(parts)%2 == 0 {
+		return []span{{false, report.Line(text)}}
+	}
+	out := make([]span, len(parts))
+	for i, part := range parts {
+		out[i] = span{i%2 == 1, part}
+	}
+	return out
+}
+
+// short is true for what is not to be broken, such as a date.
+func short(cell string) bool { return utf8.RuneCountInString(cell) <= 24 }
 
 func number(t Table, i int) bool { return i < len(t.Numbers) && t.Numbers[i] }
