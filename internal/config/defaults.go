@@ -33,7 +33,7 @@ func Default(root string) *Project {
 		},
 		Python:   Python{Version: "3.11", Requirements: "requirements/dev.txt", Directory: ".venv"},
 		Postgres: Postgres{Version: "15"},
-		Run:      Run{Timeout: Duration(time.Hour)},
+		Run:      Run{Timeout: Duration(time.Hour), Slow: Slow{Runs: 10, Margin: 10, Alpha: 0.05}, History: 2000},
 		Quality:  Quality{Pylint: Pylint{MinimumScore: 7, Jobs: 1}},
 		Security: Security{
 			Bandit: Bandit{Severity: "low", Confidence: "low"},

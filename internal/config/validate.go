@@ -28,6 +28,7 @@ func validate(p *Project, doc *strict.Document) error {
 	v.paths()
 	v.limits()
 	v.security()
+	v.quarantine()
 	v.data()
 	v.integration()
 	v.benchmark()
@@ -96,6 +97,11 @@ func (v *validator) limits() {
 	v.within("unit.slowest", float64(p.Unit.Slowest), 0, 1000, "")
 	v.within("unit.least_covered", float64(p.Unit.LeastCover), 0, 1000, "")
 	v.positive("unit.test_timeout", p.Unit.TestTimeout)
+	v.within("unit.rerun", float64(p.Unit.Rerun), 0, 1, "a test that needs more than one more try is broken")
+	v.within("run.slow.runs", float64(p.Run.Slow.Runs), 5, 100, "of fewer than five, nothing is significant")
+	v.within("run.slow.margin", p.Run.Slow.Margin, 0, 1000, "it is in per cent of the budget")
+	v.within("run.slow.alpha", p.Run.Slow.Alpha, 0.0001, 0.2, "it is the significance level")
+	v.within("run.history", float64(p.Run.History), 100, 100_000, "it is in runs")
 	v.positive("run.timeout", p.Run.Timeout)
 	v.positive("security.safety.warn_age", p.Security.Safety.WarnAge)
 	stages := StageNames()
@@ -148,6 +154,30 @@ func (v *validator) security() {
 		}
 		if _, err := time.Parse(time.DateOnly, allow.Expires); err != nil {
 			v.Report(key+".expires", fmt.Sprintf("%s.expires is %q, not a date", key, allow.Expires), "write it as \"2027-01-31\", in quotes")
+		}
+	}
+}
+
+// quarantine must name one test, who mends it, and an end.
+func (v *validator) quarantine() {
+	seen := map[string]bool{}
+	for i, q := range v.project.Unit.Quarantine {
+		key := fmt.Sprintf("unit.quarantine[%d]", i)
+		switch path, _, named := strings.Cut(q.Test, "::"); {
+		case !named || !strings.HasSuffix(path, ".py"):
+			v.Report(key+".test", fmt.Sprintf("%s.test is %q, no single test", key, q.Test), "name it as pytest does: tests/unit/test_x.py::test_y")
+		case seen[q.Test]:
+			v.Report(key+".test", fmt.Sprintf("%s.test is %q, which an earlier entry names too", key, q.Test), "leave one of them")
+		}
+		seen[q.Test] = true
+		if strings.TrimSpace(q.Owner) == "" {
+			v.Report(key, key+" has no owner", "say who mends the test")
+		}
+		if strings.TrimSpace(q.Reason) == "" {
+			v.Report(key, key+" has no reason", "say why it may fail meanwhile")
+		}
+		if _, err := time.Parse(time.DateOnly, q.Expires); err != nil {
+			v.Report(key+".expires", fmt.Sprintf("%s.expires is %q, not a date", key, q.Expires), "write it as \"2027-01-31\", in quotes")
 		}
 	}
 }

@@ -49,7 +49,8 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err != nil {
 		return err
 	}
-	past, err := history.Open(filepath.Join(s.State, "history.jsonl"))
+	remembered := filepath.Join(s.State, historyFile)
+	past, err := history.Open(remembered)
 	if err != nil {
 		return err
 	}
@@ -73,9 +74,9 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	defer func() { err = errors.Join(err, voices.close()) }()
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: request.Target, Root: s.Host.Dir, Dir: s.runDir(), ID: s.ID,
-		Commit: tree.Commit, Branch: tree.Branch, Dirty: tree.Dirty,
+		Commit: tree.Commit, Branch: tree.Branch, Dirty: tree.Dirty, Origin: s.origin(ctx, env, tree),
 		Limit: cmp.Or(request.Jobs, s.Project.Run.Jobs), FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
-		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected,
+		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected, Review: s.review(remembered),
 		Env: worktree.WithEpoch(ctx, s.Runner, s.Host.Dir, env, tree), Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,
 	})
 	if run == nil {
@@ -84,7 +85,7 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err != nil {
 		return &Exit{Code: cmp.Or(run.ExitCode, engine.ExitError), Message: err.Error()}
 	}
-	if err := past.Append(run); err != nil {
+	if err := past.Append(ctx, run, s.Project.Run.History); err != nil {
 		return err
 	}
 	return errors.Join(witness.sign(ctx, run), verdict(run))

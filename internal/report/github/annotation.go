@@ -39,6 +39,9 @@ func choose(r report.Report) []annotation {
 		shown = append(shown, r.Shown(step))
 	}
 	errors = append(errors, inTurn("error", failing)...)
+	for _, text := range r.Run.Warnings {
+		warnings = append(warnings, annotation{kind: "warning", title: r.Run.Target, message: text})
+	}
 	warnings = append(warnings, inTurn("warning", shown)...)
 	all := len(errors) + len(warnings)
 	chosen := slices.Concat(errors[:min(len(errors), maxErrors)], warnings[:min(len(warnings), maxWarnings)])
