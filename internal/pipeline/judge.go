@@ -35,6 +35,7 @@ type Request struct {
 	Only     string // a stage, or stage:step, or several with commas between; empty for all
 	Without  string // stages that are left out, with commas between them: they are shown as skipped
 	Evidence bool   // what the stages find is signed: not where they judge or store something else, or only some images
+	Notify   bool   // the channels are told how it ended
 	Verbose  bool   // stream the tools' output
 	Jobs     int    // steps at once; 0 is what pipeline.yaml says
 	FailFast bool
@@ -88,7 +89,11 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err := past.Append(ctx, run, s.Project.Run.History); err != nil {
 		return err
 	}
-	return errors.Join(witness.sign(ctx, run), verdict(run))
+	err = errors.Join(witness.sign(ctx, run), verdict(run))
+	if request.Notify {
+		s.Tell(ctx, run)
+	}
+	return err
 }
 
 // plan asks the stages for their steps. A step without a time limit of its own gets its stage's budget.
