@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 
@@ -66,7 +67,7 @@ func (c *Channel) Send(ctx context.Context, m notify.Message, say func(string, .
 		if ctx.Err() != nil || late || lasting(err) {
 			return "", fmt.Errorf("send e-mail to %d of %d recipients: %s%s%s", len(left), len(c.opts.To), c.clean(err), given(tries), others(refused))
 		}
-		say("%s; next try in %v", c.clean(err), pause)
+		say("%s; next try in %v", c.words(err), pause)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -182,11 +183,15 @@ func others(refused []string) string {
 	return "; refused: " + strings.Join(refused, "; ")
 }
 
-func (c *Channel) clean(err error) string {
-	text := plain.Line(err.Error())
+// clean is an error with what to do about it.
+func (c *Channel) clean(err error) string { return c.words(err) + remedy(err) }
+
+// words are an error on one line, without secrets, and without what the library adds: names of this machine.
+func (c *Channel) words(err error) string {
+	text := regexp.MustCompile(`, affected (message ID|recipient\(s\)): <[^>]*>`).ReplaceAllString(plain.Line(err.Error()), "")
 	quote := c.mask.Cut(text, longestQuote)
 	if len(text) > longestQuote {
 		quote += "…"
 	}
-	return strings.TrimSpace(quote) + remedy(err)
+	return strings.TrimSpace(quote)
 }

@@ -33,6 +33,7 @@ const (
 	noTLS    = "does not support STARTTLS"
 	noLogin  = "smtp: server doesn't support AUTH"
 	noMethod = "the server takes neither PLAIN nor LOGIN"
+	noProof  = "SMTP AUTH failed"
 )
 
 // A Server is who takes letters.
@@ -141,7 +142,8 @@ func lasting(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return true
 	}
-	return slices.ContainsFunc([]string{noTLS, noLogin, noMethod}, func(words string) bool { return strings.Contains(err.Error(), words) })
+	// A password that is tried again and again locks the account.
+	return slices.ContainsFunc([]string{noTLS, noLogin, noMethod, noProof}, func(words string) bool { return strings.Contains(err.Error(), words) })
 }
 
 // answered is the code of a server's answer, 0 if there was none.
@@ -161,7 +163,9 @@ func remedy(err error) string {
 	switch code := answered(err); {
 	case untrusted:
 		return ": nobody that this machine trusts vouches for the server"
-	case code == 535 || code == 534 || code == 530:
+	case strings.Contains(err.Error(), noMethod):
+		return ""
+	case strings.Contains(err.Error(), noProof), code == 530:
 		return ": set " + UserVariable + " and " + PasswordVariable + ", or " + URLVariable + ", to who may send"
 	case strings.Contains(err.Error(), noTLS):
 		return ": nothing is sent in clear; a server that is encrypted from the first byte is smtps:// in " + URLVariable

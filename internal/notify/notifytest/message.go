@@ -63,14 +63,14 @@ func Messages() map[string]notify.Message {
 	}
 }
 
-// Many is a run in which a hundred stages failed, each with a reason as long as a log.
+// Many is a run in which forty stages failed, each with a reason as long as a log.
 func Many() *engine.Run {
 	run := &engine.Run{ID: "20261123-142501-3f9c", Target: "pipeline", Started: reporttest.Start(), Status: engine.StatusFailed, ExitCode: 1, Commit: Commit}
-	for i := range 100 {
+	for i := range 40 {
 		name := "stage" + strings.Repeat("x", i)
-		run.Problems = append(run.Problems, strings.Repeat("problem ", 2000))
+		run.Problems = append(run.Problems, strings.Repeat("problem ", 200))
 		run.Stages = append(run.Stages, engine.StageResult{Name: name, Status: engine.StatusFailed, Steps: []engine.StepResult{{
-			Stage: name, Name: "step", Status: engine.StatusFailed, Reason: strings.Repeat("größer 日本 & <b> ", 5000), Log: "logs/x", Rerun: "mage " + strings.Repeat("y", 5000),
+			Stage: name, Name: "step", Status: engine.StatusFailed, Reason: strings.Repeat("größer 日本 & <b> ", 500), Log: "logs/x", Rerun: "mage " + strings.Repeat("y", 500),
 		}}})
 	}
 	return run
