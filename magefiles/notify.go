@@ -12,7 +12,7 @@ import (
 // Notify is stage 10.
 type Notify mg.Namespace
 
-// Reports tells the channels what the runs came to whose report.json a directory holds, as CI's last job.
+// Reports tells the channels what the jobs of CI came to whose report.json a directory holds.
 func (Notify) Reports(ctx context.Context, dir string) error {
 	return act(ctx, pipeline.NotifyReports(dir))
 }

@@ -95,6 +95,11 @@ type Channel interface {
 	Preview(m Message) (string, error)
 }
 
+// A Picky channel has no place for some messages: Unfit is the reason, empty if there is none. That is no failure.
+type Picky interface {
+	Unfit(m Message) string
+}
+
 // A Place is a channel by its name, or why there is none.
 type Place struct {
 	Name    string // slack, mail, github: of the step, and in pipeline.yaml

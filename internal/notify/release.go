@@ -42,6 +42,11 @@ func FromRelease(r Release, o Origin) Message {
 		*s = c.line(*s, longestName)
 	}
 	r.Reason = c.line(r.Reason, longestValue)
+	images := make([]string, 0, len(r.Images))
+	for _, image := range r.Images[:min(len(r.Images), listedImages)] {
+		images = append(images, c.line(image, longestName))
+	}
+	r.Images, r.Commit = images, c.line(r.Commit, longestName)
 	r.URL, r.LogURL = webAddress(r.URL), webAddress(r.LogURL)
 	if o.Change.Commit == "" {
 		o.Change.Commit = r.Commit

@@ -26,9 +26,9 @@ func FromRun(run *engine.Run, o Origin) Message {
 	r := report.New(run, nil)
 	c := cleaner{o.Mask}
 	m := o.message(c)
-	m.RunID, m.Finished, m.Dirty = r.Run.ID, r.Run.Started.Add(r.Run.Duration), r.Run.Dirty
+	m.RunID, m.Finished, m.Dirty = c.line(r.Run.ID, longestName), r.Run.Started.Add(r.Run.Duration), r.Run.Dirty
 	if m.Change.Commit == "" {
-		m.Change.Commit = r.Run.Commit
+		m.Change.Commit = c.line(r.Run.Commit, longestName)
 	}
 	switch passed := r.Run.Status == engine.StatusPassed; {
 	case passed && o.Before != nil && o.Before.Status != engine.StatusPassed:
@@ -41,7 +41,7 @@ func FromRun(run *engine.Run, o Origin) Message {
 	m.facts(r, o, c)
 	m.blame(r, c)
 	for _, stage := range r.Run.Stages {
-		m.Stages = append(m.Stages, Outcome{Stage: stage.Name, Status: stage.Status, Description: c.line(describe(r, stage), describedMost)})
+		m.Stages = append(m.Stages, Outcome{Stage: c.line(stage.Name, longestName), Status: stage.Status, Description: c.line(describe(r, stage), describedMost)})
 	}
 	return m
 }

@@ -40,7 +40,9 @@ func sampleRun(now time.Time, status engine.Status) *engine.Run {
 	step := engine.StepResult{
 		Stage: SampleName, Name: "pytest", Judges: "a sample", Status: status, Started: now, Duration: 3 * time.Minute, Rerun: "mage notify:test",
 		Judgement: engine.Judgement{Judged: 95, Unit: "tests", Metrics: []engine.Metric{
-			{Name: "tests_passed", Value: 95, Unit: "tests"}, {Name: "tests_failed", Unit: "tests"}, {Name: "tests_skipped", Unit: "tests"},
+			{Name: "tests_passed", Value: 95, Unit: "tests"},
+			{Name: "tests_failed", Unit: "tests"},
+			{Name: "tests_skipped", Unit: "tests"},
 			{Name: "coverage", Value: 88, Unit: "%", Threshold: 80, Direction: engine.DirectionAtLeast},
 		}},
 	}

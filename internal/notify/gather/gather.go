@@ -93,7 +93,7 @@ func Whole(runs []*engine.Run, jobs Jobs) (*engine.Run, error) {
 		whole.ID, whole.Commit, whole.Branch, whole.Started, whole.Dirty = first.ID, first.Commit, first.Branch, first.Started, first.Dirty
 	}
 	end := whole.Started
-	status := engine.StatusPassed
+	status := engine.StatusSkipped
 	for _, run := range runs {
 		if run.Commit != whole.Commit {
 			return nil, fmt.Errorf("gather reports: they are about several commits, %.10s and %.10s: name the directory of one run of CI", whole.Commit, run.Commit)
@@ -110,13 +110,25 @@ func Whole(runs []*engine.Run, jobs Jobs) (*engine.Run, error) {
 		whole.Problems = append(whole.Problems, run.Problems...)
 		whole.Dirty = whole.Dirty || run.Dirty
 		whole.Interrupted = whole.Interrupted || run.Interrupted
-		status = worse(status, run.Status)
+		// What is wrong with a run beside its stages stays wrong, though they be run again.
+		if own := stagesStatus(run.Stages); worse(own, run.Status) != own {
+			status = worse(status, run.Status)
+		}
 	}
+	status = worse(status, stagesStatus(whole.Stages))
 	problems, jobStatus := jobs.problems(whole.Stages)
 	whole.Problems = append(whole.Problems, problems...)
 	whole.Duration = max(end.Sub(whole.Started), 0)
 	whole.Status = worse(status, jobStatus)
 	return whole, nil
+}
+
+func stagesStatus(stages []engine.StageResult) engine.Status {
+	status := engine.StatusSkipped
+	for _, stage := range stages {
+		status = worse(status, stage.Status)
+	}
+	return status
 }
 
 // put adds a stage. One that is there already was run again, or without some steps: a step counts as it was last judged.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
 
@@ -18,7 +19,12 @@ func (j Jobs) problems(stages []engine.StageResult) (problems []string, status e
 	}
 	for _, name := range slices.Sorted(maps.Keys(j)) {
 		switch result := j[name].Result; result {
-		case "success", "skipped":
+		case "skipped":
+		case "success":
+			if isStage(name) && !slices.ContainsFunc(stages, func(s engine.StageResult) bool { return s.Name == name }) {
+				problems = append(problems, fmt.Sprintf("the job %q succeeded, and no report says what it judged", name))
+				status = engine.StatusError
+			}
 		case "failure":
 			status = worse(status, engine.StatusFailed)
 			own := slices.ContainsFunc(stages, func(s engine.StageResult) bool {
@@ -34,4 +40,9 @@ func (j Jobs) problems(stages []engine.StageResult) (problems []string, status e
 		}
 	}
 	return problems, status
+}
+
+// isStage tells jobs that judge from those that prepare.
+func isStage(name string) bool {
+	return name != "notify" && slices.Contains(config.StageNames(), name)
 }

@@ -23,7 +23,7 @@ import (
 
 // Variables of GitHub Actions; the first is a secret.
 const (
-	TokenVariable      = "GITHUB_TOKEN"
+	TokenVariable      = "GITHUB_TOKEN" //nolint:gosec // a name, no credential
 	RepositoryVariable = "GITHUB_REPOSITORY"
 	APIVariable        = "GITHUB_API_URL"
 )
@@ -82,7 +82,7 @@ type call struct {
 // Send implements notify.Channel.
 func (c *Channel) Send(ctx context.Context, m notify.Message, say func(string, ...any)) (string, error) {
 	defer c.courier.Close()
-	if reason := unfit(m); reason != "" {
+	if reason := c.Unfit(m); reason != "" {
 		return "", errors.New(reason)
 	}
 	if m.Release != nil {
@@ -103,7 +103,7 @@ func (c *Channel) Send(ctx context.Context, m notify.Message, say func(string, .
 
 // Preview implements notify.Channel.
 func (c *Channel) Preview(m notify.Message) (string, error) {
-	if reason := unfit(m); reason != "" {
+	if reason := c.Unfit(m); reason != "" {
 		return reason + "\n", nil
 	}
 	calls := statuses(m)
@@ -121,8 +121,8 @@ func (c *Channel) Preview(m notify.Message) (string, error) {
 	return b.String(), nil
 }
 
-// unfit is why GitHub can't be told of a message.
-func unfit(m notify.Message) string {
+// Unfit implements notify.Picky.
+func (*Channel) Unfit(m notify.Message) string {
 	switch {
 	case m.Event == notify.Alert:
 		return "GitHub keeps no alerts"

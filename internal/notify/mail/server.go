@@ -61,7 +61,7 @@ func ServerFrom(get func(string) string) (Server, error) {
 	}
 	s := Server{Host: host, Port: submission, User: get(UserVariable), Password: get(PasswordVariable)}
 	if name, port, err := net.SplitHostPort(host); err == nil {
-		if s.Host, s.Port, err = name, number(port), nil; s.Port == 0 {
+		if s.Host, s.Port = name, number(port); s.Port == 0 {
 			return Server{}, fmt.Errorf("the port in %s is no number from 1 to 65535: write host:587", HostVariable)
 		}
 	}

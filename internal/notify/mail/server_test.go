@@ -28,7 +28,6 @@ type postOffice struct {
 	mu      sync.Mutex
 	letters []letterbox
 	logins  int
-	conns   int
 	rcpt    func(to string, try int) error // nil takes everybody
 	data    func(try int) error
 	tries   map[string]int

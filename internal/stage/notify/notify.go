@@ -55,6 +55,9 @@ func (s Stage) chosen(n config.Notify, place notify.Place) (told []notify.Messag
 	audience := audience(n, place.Name)
 	for _, m := range s.messages {
 		refused := audience.Refuses(m)
+		if picky, ok := place.Channel.(notify.Picky); ok && refused == "" && place.Err == nil {
+			refused = picky.Unfit(m)
+		}
 		if refused == "" {
 			told = append(told, m)
 			continue
