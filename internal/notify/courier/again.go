@@ -103,7 +103,7 @@ func slow(ctx context.Context, err error) error {
 func (c *Courier) give(ctx context.Context, err error, tries int) error {
 	text := c.clean(err)
 	if ctx.Err() != nil {
-		text = "no time is left"
+		text = "it was not done in time"
 		if !errors.Is(err, ctx.Err()) && !errors.Is(err, context.Cause(ctx)) {
 			text += ": " + c.clean(err)
 		}

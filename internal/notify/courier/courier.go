@@ -54,13 +54,12 @@ func New(opts Options) *Courier {
 	return &Courier{opts: opts, mask: plain.NewMask(opts.Secrets...), client: &http.Client{
 		// A token or a message must not go to wherever a server, or who sits before it, points to.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		// The context of each try bounds all of it.
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: opts.Try}).DialContext,
-			TLSClientConfig:       &tls.Config{RootCAs: opts.Roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:   opts.Try,
-			ResponseHeaderTimeout: opts.Try,
-			ForceAttemptHTTP2:     true,
+			Proxy:             http.ProxyFromEnvironment,
+			DialContext:       (&net.Dialer{}).DialContext,
+			TLSClientConfig:   &tls.Config{RootCAs: opts.Roots, MinVersion: tls.VersionTLS12},
+			ForceAttemptHTTP2: true,
 		},
 	}}
 }

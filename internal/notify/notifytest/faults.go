@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -104,8 +105,7 @@ func EightWays(t *testing.T, s Subject) {
 	}
 	t.Run("a certificate that nobody trusts", func(t *testing.T) {
 		var got atomic.Int32
-		server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got.Add(1) }))
-		server.Config.ErrorLog = nil
+		server := silentServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got.Add(1) }))
 		defer server.Close()
 		_, said, err := s.send(t, server.URL, x509.NewCertPool(), 5*time.Second)
 		if err == nil || !strings.Contains(err.Error(), "certificate") || got.Load() != 0 {
@@ -131,11 +131,19 @@ func EightWays(t *testing.T, s Subject) {
 	})
 }
 
+// silentServer speaks TLS, and keeps to itself what goes wrong on purpose.
+func silentServer(handler http.Handler) *httptest.Server {
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	return server
+}
+
 func (s Subject) provoke(t *testing.T, f fault) {
 	var requests, elsewhere atomic.Int32
 	other := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	defer other.Close()
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := silentServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first := requests.Add(1) == 1
 		if f.server == nil {
 			http.Redirect(w, r, other.URL+r.URL.Path, http.StatusTemporaryRedirect)
