@@ -79,7 +79,7 @@ func (d deliveries) Event(e engine.Event) error {
 	case engine.StatusSkipped:
 		what = "not told: " + r.Reason
 	default:
-		what = "WARNING: not told, and the run's verdict stays as it is: " + r.Reason
+		what = "WARNING: not told: " + r.Reason
 	}
 	// A server's own words may be quoted, which must not become a command of GitHub's runner.
 	d.say("notify:%s: %s", e.Result.Name, strings.ReplaceAll(plain.Line(what), "##[", "## ["))

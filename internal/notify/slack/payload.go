@@ -173,7 +173,11 @@ func footer(m notify.Message) string {
 // summary is the one text that Slack reads as markup: nothing in it can be a mention, a link or a command.
 func summary(m notify.Message) string {
 	s := m.Icon + " " + m.Title
-	for _, part := range []string{m.Project, m.Change.Branch} {
+	environment := ""
+	if m.Release != nil {
+		environment = m.Release.Environment
+	}
+	for _, part := range []string{environment, m.Project, m.Change.Branch} {
 		if part != "" {
 			s += ": " + part
 		}

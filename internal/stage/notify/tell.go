@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
@@ -17,17 +18,20 @@ func tell(ctx context.Context, place notify.Place, told []notify.Message, limit 
 		return engine.Judgement{}, place.Err
 	}
 	j := engine.Judgement{Unit: "messages"}
-	var lost []error
+	var lost []string
 	for _, m := range told {
 		sent, err := send(ctx, place.Channel, m, limit.Std(), scope.Log)
 		if err != nil {
-			lost = append(lost, fmt.Errorf("%s: %w", m.Event, err))
+			lost = append(lost, fmt.Sprintf("%s: %v", m.Event, err))
 			continue
 		}
 		j.Judged++
 		j.Notes = append(j.Notes, fmt.Sprintf("%s: %s", m.Event, sent))
 	}
-	return j, errors.Join(lost...)
+	if len(lost) > 0 {
+		return j, errors.New(strings.Join(lost, "; "))
+	}
+	return j, nil
 }
 
 // send bounds one message: where several are sent, an early one must not use up the time of the others.
