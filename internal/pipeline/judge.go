@@ -83,17 +83,16 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if run == nil {
 		return err
 	}
+	if request.Notify { // of the run as it was judged, whatever else goes wrong until the end
+		defer s.Tell(ctx, run)
+	}
 	if err != nil {
 		return &Exit{Code: cmp.Or(run.ExitCode, engine.ExitError), Message: err.Error()}
 	}
 	if err := past.Append(ctx, run, s.Project.Run.History); err != nil {
 		return err
 	}
-	err = errors.Join(witness.sign(ctx, run), verdict(run))
-	if request.Notify {
-		s.Tell(ctx, run)
-	}
-	return err
+	return errors.Join(witness.sign(ctx, run), verdict(run))
 }
 
 // plan asks the stages for their steps. A step without a time limit of its own gets its stage's budget.
