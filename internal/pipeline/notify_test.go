@@ -245,7 +245,15 @@ func TestReportsOfJobsAreTold(t *testing.T) {
 	if code != engine.ExitPassed || len(n.slack) != 1 || !strings.Contains(n.slack[0], "one is not two") || !strings.Contains(n.slack[0], "CI/CD Pipeline Failed") {
 		t.Errorf("%d %s %s", code, n.slack, said)
 	}
-	if code, _, said = n.act(NotifyReports("nowhere")); code != engine.ExitUsage || len(n.slack) != 1 {
+	if code, _, said = n.act(NotifyReports("nowhere")); code != engine.ExitPassed || len(n.slack) != 2 || !strings.Contains(n.slack[1], "no report says why") {
+		t.Errorf("no job came as far as a report: %d %s", code, said)
+	}
+	n.host.Env = append(n.host.Env, `PIPELINE_JOBS={"retag":{"result":"success"},"unit":{"result":"skipped"}}`)
+	if code, _, said = n.act(NotifyReports("nowhere")); code != engine.ExitPassed || len(n.slack) != 2 || !strings.Contains(said, "no job judged anything") {
+		t.Errorf("nothing was judged: %d %s", code, said)
+	}
+	n.host.Env = append(n.host.Env, "PIPELINE_JOBS=")
+	if code, _, said = n.act(NotifyReports("nowhere")); code != engine.ExitUsage || len(n.slack) != 2 {
 		t.Errorf("a directory that is not there: %d %s", code, said)
 	}
 }

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -19,17 +21,22 @@ func NotifyReports(dir string) Action {
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join(s.Host.Dir, dir)
 		}
-		runs, err := gather.Reports(ctx, dir)
-		if err != nil {
-			return &Exit{Code: engine.ExitUsage, Message: err.Error()}
-		}
 		jobs, err := gather.ReadJobs(s.Host.Get(jobsVariable))
 		if err != nil {
 			return &Exit{Code: engine.ExitUsage, Message: jobsVariable + ": " + err.Error()}
 		}
+		runs, err := gather.Reports(ctx, dir)
+		// Where no job came as far as a report there is no directory, and somebody must be told all the more.
+		if err != nil && (len(jobs) == 0 || !errors.Is(err, fs.ErrNotExist)) {
+			return &Exit{Code: engine.ExitUsage, Message: err.Error()}
+		}
 		whole, err := gather.Whole(runs, jobs)
 		if err != nil {
 			return &Exit{Code: engine.ExitUsage, Message: err.Error()}
+		}
+		if len(runs) == 0 && whole.Status == engine.StatusSkipped {
+			s.say("notify: nobody is told, since no job judged anything")
+			return nil
 		}
 		if whole.Started.IsZero() { // no job came as far as a report
 			whole.Started = s.Host.Now()
