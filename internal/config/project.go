@@ -26,6 +26,7 @@ type Project struct {
 	Benchmark    Benchmark              `yaml:"benchmark"`
 	Image        Image                  `yaml:"image"`
 	Evidence     Evidence               `yaml:"evidence"`
+	Notify       Notify                 `yaml:"notify"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 

@@ -34,6 +34,7 @@ func validate(p *Project, doc *strict.Document) error {
 	v.benchmark()
 	v.image()
 	v.evidence()
+	v.notify()
 	v.environments()
 	return v.Err()
 }

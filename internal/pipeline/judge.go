@@ -35,6 +35,7 @@ type Request struct {
 	Only     string // a stage, or stage:step, or several with commas between; empty for all
 	Without  string // stages that are left out, with commas between them: they are shown as skipped
 	Evidence bool   // what the stages find is signed: not where they judge or store something else, or only some images
+	Notify   bool   // the channels are told how it ended
 	Verbose  bool   // stream the tools' output
 	Jobs     int    // steps at once; 0 is what pipeline.yaml says
 	FailFast bool
@@ -81,6 +82,9 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	})
 	if run == nil {
 		return err
+	}
+	if request.Notify { // of the run as it was judged, whatever else goes wrong until the end
+		defer s.Tell(ctx, run)
 	}
 	if err != nil {
 		return &Exit{Code: cmp.Or(run.ExitCode, engine.ExitError), Message: err.Error()}
