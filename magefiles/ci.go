@@ -1,0 +1,19 @@
+//go:build mage
+
+package main
+
+import (
+	"context"
+
+	"github.com/magefile/mage/mg"
+	"github.com/meter-ml/meter-pipeline/internal/pipeline"
+)
+
+// CI is about GitHub Actions.
+type CI mg.Namespace
+
+// Generate writes .github/workflows, .github/rulesets and docs/secrets.md from the pipeline, and says what changed.
+func (CI) Generate(ctx context.Context) error { return act(ctx, pipeline.CIGenerate) }
+
+// Verify shows how those files differ from what the pipeline says; any difference fails.
+func (CI) Verify(ctx context.Context) error { return act(ctx, pipeline.CIVerify) }
