@@ -33,10 +33,10 @@ func (Image) Release(ctx context.Context, dirty, v *bool) error {
 	return run(ctx, pipeline.Request{Target: "image:release", Stages: pipeline.ImageRelease(push), Evidence: true, Verbose: set(v)})
 }
 
-// Candidate builds and judges the images, integration and benchmark, and delivers nothing: for pull requests.
+// Candidate builds and judges as a release does, and delivers nothing: for pull requests.
 func (Image) Candidate(ctx context.Context, v *bool) error {
 	return run(ctx, pipeline.Request{Target: "image:candidate", Stages: pipeline.ImageCandidate(), Evidence: true, Verbose: set(v)})
 }
 
-// Retag gives the commit's images, as the registry has them, the tags of its versions; needs their evidence.
+// Retag tags the commit's images in the registry with its versions; needs their evidence.
 func (Image) Retag(ctx context.Context) error { return act(ctx, pipeline.ImageRetag) }
