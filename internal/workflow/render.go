@@ -108,7 +108,7 @@ func (r *writer) steps(job Job) {
 		r.uses("actions/cache/restore", onPull, append(cached(), "restore-keys: "+cacheKey)...)
 	}
 	if job.Takes {
-		r.uses("actions/download-artifact", "", "pattern: run-*", "path: "+runsDir, "merge-multiple: true")
+		r.uses("actions/download-artifact", "", "pattern: "+job.pattern(), "path: "+runsDir, "merge-multiple: true")
 	}
 	if job.Target != "" {
 		r.run(job)
@@ -126,6 +126,15 @@ func (r *writer) steps(job Job) {
 			"name: run-"+job.ID+"-${{ github.run_attempt }}", "path: "+runsDir+"/${{ steps.run.outputs.run }}*",
 			"include-hidden-files: true", "if-no-files-found: error", fmt.Sprintf("retention-days: %d", retention))
 	}
+}
+
+// pattern of the artifacts that a job takes. Code scanning refuses two runs of one tool at once, so only those of this
+// attempt are uploaded: an earlier attempt has uploaded its own.
+func (j Job) pattern() string {
+	if j.Scanning {
+		return "run-*-${{ github.run_attempt }}"
+	}
+	return "run-*"
 }
 
 const cacheKey = "${{ runner.os }}-pipeline-"
