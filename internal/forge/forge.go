@@ -21,7 +21,7 @@ import (
 
 const (
 	// TokenVariable names the token. A job's own is enough for all that is done here.
-	TokenVariable = "GITHUB_TOKEN"
+	TokenVariable = "GITHUB_TOKEN" //nolint:gosec // the name of a variable, and no token
 
 	patience = 30 * time.Second // for one answer
 	most     = 32 << 20         // bytes of one answer
@@ -29,10 +29,10 @@ const (
 )
 
 // ErrNoToken says that nothing can be asked.
-var ErrNoToken = errors.New(TokenVariable + " is not set: in Actions it is the job's token, elsewhere one that may read the repository") //nolint:gochecknoglobals // an error to compare with
+var ErrNoToken = errors.New(TokenVariable + " is not set: in Actions it is the job's token, elsewhere one that may read the repository")
 
 // ErrNotFound says that there is no such thing, or that the token may not see it.
-var ErrNotFound = errors.New("not found") //nolint:gochecknoglobals // an error to compare with
+var ErrNotFound = errors.New("not found")
 
 // A Client asks about one repository.
 type Client struct {

@@ -83,9 +83,19 @@ func TestGraphHasTheDocumentedEdges(t *testing.T) {
 		return slices.ContainsFunc(jobs[other].Needs, func(need string) bool { return need == job || before(job, need) })
 	}
 	for _, edge := range [][2]string{
-		{"quality", "security"}, {"quality", "unit"}, {"security", "data"}, {"unit", "data"}, {"data", "image"}, {"image", "integration"},
-		{"integration", "benchmark"}, {"benchmark", "staging"}, {"benchmark", "production"}, {"staging", "production"},
-		{"staging", "notify"}, {"production", "notify"}, {"unit", "notify"},
+		{"quality", "security"},
+		{"quality", "unit"},
+		{"security", "data"},
+		{"unit", "data"},
+		{"data", "image"},
+		{"image", "integration"},
+		{"integration", "benchmark"},
+		{"benchmark", "staging"},
+		{"benchmark", "production"},
+		{"staging", "production"},
+		{"staging", "notify"},
+		{"production", "notify"},
+		{"unit", "notify"},
 	} {
 		first, second := of[edge[0]], of[edge[1]]
 		if first == "" || second == "" || first != second && !before(first, second) {

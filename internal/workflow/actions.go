@@ -9,7 +9,7 @@ import (
 )
 
 //go:embed actions.txt
-var actionTable string //nolint:gochecknoglobals // go:embed needs a variable; nothing writes it
+var actionTable string
 
 // An Action is somebody else's code, pinned to one commit of its repository.
 type Action struct {

@@ -107,9 +107,9 @@ func Required(w Workflow) []string {
 func Environments(w Workflow) map[string]bool {
 	found := map[string]bool{}
 	for _, job := range w.Jobs {
-		switch {
-		case job.Environment == "":
-		case job.Environment == evidenceEnv:
+		switch job.Environment {
+		case "":
+		case evidenceEnv:
 			found["evidence"] = false
 		default:
 			found[job.Environment] = job.ID == "production"

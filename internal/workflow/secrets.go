@@ -86,6 +86,7 @@ func notifySecrets() []Secret {
 }
 
 func signing() []string { return []string{"EVIDENCE_KEY", "EVIDENCE_PASSWORD", "EVIDENCE_PUBLIC_KEY"} }
+
 func registry() []string {
 	return []string{"REGISTRY_USERNAME", "REGISTRY_PASSWORD", "EVIDENCE_PUBLIC_KEY"}
 }

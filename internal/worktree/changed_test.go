@@ -35,9 +35,24 @@ func TestChanged(t *testing.T) {
 		line int
 		want bool
 	}{
-		{"edited.py", 1, false}, {"edited.py", 2, true}, {"edited.py", 3, true}, {"edited.py", 4, false}, {"edited.py", 10, false}, {"edited.py", 11, true},
-		{"edited.py", 12, true}, {"edited.py", 0, true}, {"new.py", 2, true}, {"new.py", 3, false}, {"with space", 2, true}, {"with space", 1, false},
-		{hostile, 1, true}, {"gone.py", 1, false}, {"gone.py", 0, false}, {"other.py", 1, false}, {"x", 1, false}, {"untouched", 0, false},
+		{"edited.py", 1, false},
+		{"edited.py", 2, true},
+		{"edited.py", 3, true},
+		{"edited.py", 4, false},
+		{"edited.py", 10, false},
+		{"edited.py", 11, true},
+		{"edited.py", 12, true},
+		{"edited.py", 0, true},
+		{"new.py", 2, true},
+		{"new.py", 3, false},
+		{"with space", 2, true},
+		{"with space", 1, false},
+		{hostile, 1, true},
+		{"gone.py", 1, false},
+		{"gone.py", 0, false},
+		{"other.py", 1, false},
+		{"x", 1, false},
+		{"untouched", 0, false},
 	} {
 		if got := changes.Has(tt.path, tt.line); got != tt.want {
 			t.Errorf("%q:%d changed: %t, want %t", tt.path, tt.line, got, tt.want)

@@ -162,7 +162,8 @@ func (s *Server) parameters(name string, r *http.Request) {
 		if !slices.ContainsFunc(op.Parameters, func(p struct {
 			Name string `json:"name"`
 			In   string `json:"in"`
-		}) bool {
+		},
+		) bool {
 			return p.Name == key && p.In == "query"
 		}) {
 			s.t.Errorf("%s has no parameter %s", name, key)

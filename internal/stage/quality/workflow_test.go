@@ -61,10 +61,9 @@ func FuzzParseZizmor(f *testing.F) {
 }
 
 // judge runs the step with what zizmor would say.
-func judge(t *testing.T, p *config.Project, says engine.Output) (engine.Judgement, error, bool) {
+func judge(t *testing.T, p *config.Project, says engine.Output) (j engine.Judgement, asked bool, err error) {
 	t.Helper()
-	asked := false
-	j, err := workflowStep(p).Func(t.Context(), engine.Scope{
+	j, err = workflowStep(p).Func(t.Context(), engine.Scope{
 		Root: p.Root, Log: func(string, ...any) {},
 		Run: func(_ context.Context, i engine.Invocation) (engine.Output, error) {
 			if i.Program != "zizmor" {
@@ -74,7 +73,7 @@ func judge(t *testing.T, p *config.Project, says engine.Output) (engine.Judgemen
 			return says, nil
 		},
 	})
-	return j, err, asked
+	return j, asked, err
 }
 
 func TestWorkflowStep(t *testing.T) {
@@ -90,10 +89,10 @@ func TestWorkflowStep(t *testing.T) {
 		t.Fatalf("with workflows of ours: %d steps, %v", len(steps), err)
 	}
 	clean := engine.Output{Stdout: []byte("[]")}
-	if j, err, asked := judge(t, p, clean); err != nil || len(j.Findings) != 0 || j.Judged != 5 || !asked {
+	if j, asked, err := judge(t, p, clean); err != nil || len(j.Findings) != 0 || j.Judged != 5 || !asked {
 		t.Errorf("unchanged: %+v, %v, zizmor asked: %t", j, err, asked)
 	}
-	if _, err, _ := judge(t, p, engine.Output{ExitCode: 3, Stderr: []byte("fatal: no audit was performed")}); err == nil || !strings.Contains(err.Error(), "no audit") {
+	if _, _, err := judge(t, p, engine.Output{ExitCode: 3, Stderr: []byte("fatal: no audit was performed")}); err == nil || !strings.Contains(err.Error(), "no audit") {
 		t.Errorf("zizmor that could not judge: %v", err)
 	}
 	path := filepath.Join(p.Root, workflow.Directory, "pipeline.yml")
@@ -112,7 +111,7 @@ func TestWorkflowStep(t *testing.T) {
 		if err := change(); err != nil {
 			t.Fatal(err)
 		}
-		j, err, asked := judge(t, p, clean)
+		j, asked, err := judge(t, p, clean)
 		if err != nil || len(j.Findings) == 0 || j.Findings[0].Rule != "drift" || j.Findings[0].Path != ".github/workflows/pipeline.yml" || asked {
 			t.Errorf("%s: %+v, %v, zizmor asked: %t", name, j, err, asked)
 		}
@@ -124,7 +123,7 @@ func TestWorkflowStep(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "theirs.yaml"), []byte("on: push\njobs:\n  a:\n    needs: b\n    runs-on: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if j, err, _ := judge(t, p, clean); err != nil || len(j.Findings) == 0 || !strings.HasPrefix(j.Findings[0].Rule, "actionlint-") {
+	if j, _, err := judge(t, p, clean); err != nil || len(j.Findings) == 0 || !strings.HasPrefix(j.Findings[0].Rule, "actionlint-") {
 		t.Errorf("a bad workflow of others: %+v, %v", j, err)
 	}
 }
