@@ -329,10 +329,11 @@ func TestJobsOnALocalRunner(t *testing.T) {
 		}
 	})
 
+	stores := map[string]string{"pull request": t.TempDir(), "pull request of a fork": t.TempDir()}
 	for name, ref := range map[string]string{"pull request": "refs/pull/7/merge", "pull request of a fork": "refs/pull/8/merge"} {
 		t.Run(name, func(t *testing.T) {
-			m.t = t
-			m.secrets = map[string]string{} // GitHub gives none: it has no environment
+			m.t, m.artifacts = t, stores[name] // of a run of its own
+			m.secrets = map[string]string{}    // GitHub gives none: it has no environment
 			var rows strings.Builder
 			for i := range 40 {
 				fmt.Fprintf(&rows, "z%d,-1\n", i)
@@ -361,7 +362,7 @@ func TestJobsOnALocalRunner(t *testing.T) {
 	}
 
 	t.Run("the comment of a pull request", func(t *testing.T) {
-		m.t = t
+		m.t, m.artifacts = t, stores["pull request"]
 		s := forgetest.Start(t)
 		m.event("pull_request", "refs/pull/7/merge", "main", map[string]any{})
 		m.env["GITHUB_API_URL"] = s.URL
