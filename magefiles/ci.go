@@ -23,3 +23,6 @@ func (CI) Rules(ctx context.Context) error { return act(ctx, pipeline.CIRules) }
 
 // Comment tells a pull request what its jobs found, in one comment that is updated; for CI.
 func (CI) Comment(ctx context.Context) error { return act(ctx, pipeline.CIComment) }
+
+// History gets the reports of the last month's runs from GitHub into .pipeline/imported; for CI.
+func (CI) History(ctx context.Context) error { return act(ctx, pipeline.CIHistory) }

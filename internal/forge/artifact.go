@@ -11,6 +11,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Past is an earlier run of a workflow.
@@ -34,6 +35,27 @@ func (c *Client) Newest(ctx context.Context, workflow, branch string) (Past, err
 		return Past{}, fmt.Errorf("look for a run of %q: %w", branch, ErrNotFound)
 	}
 	return found.Runs[0], nil
+}
+
+// Since are the newest runs of a workflow that were begun on that day or later and are over, at most as many as most; more
+// says that there were others.
+func (c *Client) Since(ctx context.Context, workflow string, day time.Time, most int) (runs []Past, more bool, err error) {
+	for page := 1; ; page++ {
+		query := url.Values{"status": {"completed"}, "created": {">=" + day.UTC().Format(time.DateOnly)}, "per_page": {"100"}, "page": {strconv.Itoa(page)}}
+		var found struct {
+			Runs []Past `json:"workflow_runs"`
+		}
+		if err := c.ask(ctx, http.MethodGet, c.path("actions", "workflows", workflow, "runs")+"?"+query.Encode(), nil, &found); err != nil {
+			return nil, false, err
+		}
+		runs = append(runs, found.Runs...)
+		if len(runs) > most {
+			return runs[:most], true, nil
+		}
+		if len(found.Runs) < 100 {
+			return runs, false, nil
+		}
+	}
 }
 
 // Reports are the files of that name which the run's artifacts hold whose names begin with prefix. What has expired is

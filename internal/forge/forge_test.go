@@ -4,9 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -162,6 +164,30 @@ func TestReportsOfTheBase(t *testing.T) {
 		"actions/workflows/pipeline.yml/runs?branch=main&event=push&per_page=1&status=success", http.StatusOK, object{"total_count": 0, "workflow_runs": []object{}})
 	if _, err := client(t, s).Newest(t.Context(), "pipeline.yml", "main"); !errors.Is(err, forge.ErrNotFound) {
 		t.Errorf("no run: %v", err)
+	}
+}
+
+func TestSince(t *testing.T) {
+	s := forgetest.Start(t)
+	day := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	many := func(n int) []byte {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `{"id": %d},`, i+1)
+		}
+		return []byte(`{"total_count": 120, "workflow_runs": [` + strings.TrimSuffix(b.String(), ",") + `]}`)
+	}
+	for _, page := range []string{"1", "2"} {
+		s.Answer("GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
+			"actions/workflows/pipeline.yml/runs?created=%3E%3D2026-01-02&page="+page+"&per_page=100&status=completed", http.StatusOK, many(map[string]int{"1": 100, "2": 20}[page]))
+	}
+	if runs, more, err := client(t, s).Since(t.Context(), "pipeline.yml", day, 500); err != nil || len(runs) != 120 || more {
+		t.Errorf("%d runs, more: %t, %v", len(runs), more, err)
+	}
+	s.Answer("GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
+		"actions/workflows/pipeline.yml/runs?created=%3E%3D2026-01-02&page=1&per_page=100&status=completed", http.StatusOK, many(100))
+	if runs, more, err := client(t, s).Since(t.Context(), "pipeline.yml", day, 50); err != nil || len(runs) != 50 || !more {
+		t.Errorf("%d runs, more: %t, %v", len(runs), more, err)
 	}
 }
 

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -170,6 +173,38 @@ func TestRulesSaysWhatLacks(t *testing.T) {
 	}
 	if err := CIRules(t.Context(), newTalk(t, "GITHUB_REPOSITORY=a/b").Session); ExitCode(err) != engine.ExitUsage || !strings.Contains(err.Error(), "GITHUB_TOKEN") {
 		t.Errorf("without a token: %v", err)
+	}
+}
+
+func TestHistoryOfCI(t *testing.T) {
+	s := forgetest.Start(t)
+	k := newTalk(t, githubEnv(s)...)
+	k.Host.Now = func() time.Time { return time.Date(2026, 2, 2, 3, 4, 5, 0, time.UTC) }
+	s.Answer("GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
+		"actions/workflows/pipeline.yml/runs?created=%3E%3D2026-01-02&page=1&per_page=100&status=completed", http.StatusOK, []byte(`{"workflow_runs": [{"id": 5}]}`))
+	s.Answer("GET /repos/{owner}/{repo}/actions/runs/{run_id}/artifacts", "actions/runs/5/artifacts?per_page=100", http.StatusOK,
+		[]byte(`{"artifacts": [{"id": 1, "name": "run-unit-1"}, {"id": 2, "name": "run-data-1", "expired": true}]}`))
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	f, err := w.Create("20260101-000000-aaaaaaaa/report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/1/zip", http.StatusOK, archive.Bytes())
+	if err := CIHistory(t.Context(), k.Session); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(filepath.Join(k.Host.Dir, workflow.ImportDir, "5-0", "report.json")); err != nil || string(content) != "{}" {
+		t.Errorf("%q, %v", content, err)
+	}
+	if !strings.Contains(k.said(), "1 reports of 1 runs since 2026-01-02") {
+		t.Errorf("it says %q", k.said())
 	}
 }
 

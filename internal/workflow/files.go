@@ -42,7 +42,7 @@ func Files(p *config.Project) ([]File, error) {
 		}
 		files = append(files, File{RulesDirectory + "/" + rules.Name + ".json", content})
 	}
-	return append(files, File{"docs/secrets.md", secretsPage(graph)}), nil
+	return append(files, File{"docs/secrets.md", secretsPage(graph, p)}), nil
 }
 
 // Ours reports whether a project has workflows that this package has written: others are nobody's business here.

@@ -116,14 +116,14 @@ func deployJobs() []Job {
 			About:       "also on main: production takes only what is staged, and a hotfix has been nowhere yet",
 			Permissions: []string{readContents, "packages: read # pulls images"}, Environment: "staging", Approved: true,
 			Concurrency: Concurrency{Group: "deploy-staging", Cancel: "false"},
-			Secrets:     slices.Concat(signing(), registry(), deploying()), Takes: true, Hands: true,
+			Secrets:     slices.Concat(signing(), registry(), reaching()), Deploy: "staging", Takes: true, Hands: true,
 		},
 		{
 			ID: "production", Stages: []string{"production"}, Target: "deploy:production", Needs: []string{"release", "staging"},
 			If:          onPush + " && " + onMain,
 			Permissions: []string{readContents, "packages: read # pulls images"}, Environment: "production", Approved: true,
 			Concurrency: Concurrency{Group: "deploy-production", Cancel: "false"},
-			Secrets:     slices.Concat(signing(), registry(), deploying()), Takes: true, Hands: true,
+			Secrets:     slices.Concat(signing(), registry(), reaching()), Deploy: "production", Takes: true, Hands: true,
 		},
 	}
 }
@@ -155,9 +155,9 @@ func readers(jobs []Job) []Job {
 // notifyJob comes after all others, whatever became of them.
 func notifyJob(jobs []Job) Job {
 	return Job{
-		ID: "notify", Stages: []string{"notify"}, Target: "notify", Needs: ids(jobs), If: "always() && " + notFork,
+		ID: "notify", Stages: []string{"notify"}, Target: "notify:reports " + runsDir, Needs: ids(jobs), If: "always() && " + notFork,
 		About:       "always, also for what was cancelled; never for a fork, which gets no secret",
 		Permissions: []string{readContents, "deployments: write # records of deploys", "statuses: write # one for each stage"}, Environment: "notify",
-		Secrets: notifying(), Takes: true, Token: true,
+		Secrets: notifying(), Takes: true, Token: true, Env: map[string]string{"PIPELINE_JOBS": "${{ toJSON(needs) }}"},
 	}
 }

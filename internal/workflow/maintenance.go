@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// ImportDir is where ci:history puts the reports of earlier runs, relative to the root.
+const ImportDir = ".pipeline/imported"
+
 // Maintenance is what runs by the calendar. With all, also of what is not built yet.
 func Maintenance(all bool) Workflow {
 	w := Workflow{
@@ -31,7 +34,9 @@ func Maintenance(all bool) Workflow {
 	for _, period := range [][2]string{{"weekly", "0 5 * * 1"}, {"monthly", "0 6 1 * *"}, {"quarterly", "0 7 1 1,4,7,10 *"}} {
 		w.Jobs = append(w.Jobs, Job{
 			ID: period[0], Target: "report:" + period[0], If: onCalendar(period[1], true), Token: true, Timeout: time.Hour,
-			About:       "opened as an issue",
+			About:       "opened as an issue, from the reports that earlier runs have left as artifacts",
+			Before:      []string{"ci:history", "report:import " + ImportDir},
+			After:       `gh issue create --title "$TITLE" --body-file "$MARKDOWN"`,
 			Permissions: []string{"actions: read # the reports of earlier runs", readContents, "issues: write # the report"},
 		})
 	}

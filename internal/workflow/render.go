@@ -151,13 +151,29 @@ func cached() []string {
 // run compiles the runner, since `go tool mage` would not hear of a cancelled job, and gives the job's process to it.
 func (r *writer) run(job Job) {
 	r.line(3, "- run: go tool mage -compile \"$PWD/bin/pipeline\"")
+	if slices.Contains(job.Secrets, "DEPLOY_SSH_KEY") {
+		r.line(3, "- run: install -m 700 -d ~/.ssh && printenv DEPLOY_SSH_KEY | install -m 600 /dev/stdin ~/.ssh/id_ed25519 && printenv DEPLOY_KNOWN_HOSTS > ~/.ssh/known_hosts")
+		r.env(map[string]string{"DEPLOY_SSH_KEY": r.secrets["DEPLOY_SSH_KEY"].expression(), "DEPLOY_KNOWN_HOSTS": r.secrets["DEPLOY_KNOWN_HOSTS"].expression()})
+	}
+	for _, target := range job.Before {
+		r.line(3, "- run: exec \"$PWD/bin/pipeline\" %s", target)
+		if job.Token {
+			r.env(map[string]string{"GITHUB_TOKEN": token})
+		}
+	}
 	r.line(3, "- id: run")
 	r.line(4, "run: exec \"$PWD/bin/pipeline\" %s", job.Target)
 	env := maps.Clone(job.Env)
 	if env == nil {
 		env = map[string]string{}
 	}
+	for _, secret := range ofEnvironment(r.project, job.Deploy) {
+		env[secret.Name] = secret.expression()
+	}
 	for _, name := range job.Secrets {
+		if strings.HasPrefix(name, "DEPLOY_") {
+			continue // the step before has used it
+		}
 		secret, ok := r.secrets[name]
 		if !ok {
 			r.fail("job %s wants the secret %s, of which secrets.go knows nothing", job.ID, name)
@@ -165,8 +181,18 @@ func (r *writer) run(job Job) {
 		env[name] = secret.expression()
 	}
 	if job.Token {
-		env["GITHUB_TOKEN"] = "${{ github.token }}"
+		env["GITHUB_TOKEN"] = token
 	}
+	r.env(env)
+	if job.After != "" {
+		r.line(3, "- run: %s", job.After)
+		r.env(map[string]string{"GH_TOKEN": token, "TITLE": "${{ steps.run.outputs.title }}", "MARKDOWN": "${{ steps.run.outputs.markdown }}"})
+	}
+}
+
+const token = "${{ github.token }}" //nolint:gosec // an expression, and no token
+
+func (r *writer) env(env map[string]string) {
 	if len(env) == 0 {
 		return
 	}

@@ -1,6 +1,10 @@
 package workflow
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/meter-ml/meter-pipeline/internal/config"
+)
 
 // A Secret is a value that GitHub keeps.
 type Secret struct {
@@ -41,8 +45,8 @@ func Secrets() []Secret {
 			Rotate: "make a second token at the registry with the right to push, replace this one, run the pipeline on develop, then revoke the first",
 		},
 		{
-			Name: "DATABASE_URL", For: "a PostgreSQL server on which tests make databases of their own (evidence, release), and the system's (staging, production)",
-			Lost:   "nothing for tests: they start a server of their own; a deploy is refused",
+			Name: "DATABASE_URL", For: "a PostgreSQL server on which tests make databases of their own",
+			Lost:   "nothing: tests start a server of their own",
 			Rotate: "make a second role with the same rights, replace the value, redeploy, then drop the first",
 		},
 	}, deploySecrets(), notifySecrets())
@@ -51,21 +55,37 @@ func Secrets() []Secret {
 func deploySecrets() []Secret {
 	return []Secret{
 		{
-			Name: "MLFLOW_TRACKING_URI", For: "the tracking server of staging and production; tests start one of their own",
-			Lost:   "a deploy is refused: `mage env:check` names it",
-			Rotate: "if its address holds a password: as `DATABASE_URL`",
-		},
-		{
-			Name: "DEPLOY_HOST", For: "the address of the target's container engine: `ssh://deployer@host`",
-			Lost:   "a deploy is refused",
+			Name: "DOCKER_HOST", Variable: true, For: "the container engine of the target: `ssh://deployer@host`",
+			Lost:   "the deploy goes to the engine of the job's own machine, which is gone with it",
 			Rotate: "an address needs none",
 		},
 		{
-			Name: "DEPLOY_SSH_KEY", For: "the key of that account",
-			Lost:   "a deploy is refused",
+			Name: "DEPLOY_KNOWN_HOSTS", Variable: true, For: "the target's public SSH keys, as `ssh-keyscan` prints them",
+			Lost:   "the target is not reached: no other host may pass for it",
+			Rotate: "when the host's keys change: both lines first, then the new one alone",
+		},
+		{
+			Name: "DEPLOY_SSH_KEY", For: "the private key of that account",
+			Lost:   "the target is not reached",
 			Rotate: "add the new public key to the account's authorized_keys, replace this one, deploy to staging, then take the old one away",
 		},
 	}
+}
+
+// ofEnvironment are the secrets that pipeline.yaml says an environment has, beside those that are known here.
+func ofEnvironment(p *config.Project, name string) []Secret {
+	var all []Secret
+	environment := p.Environments[name]
+	for _, secret := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(environment.Required, environment.Secrets)))) {
+		if secret == "METER_ENVIRONMENT" || slices.ContainsFunc(Secrets(), func(s Secret) bool { return s.Name == secret && secret != "DATABASE_URL" }) {
+			continue
+		}
+		all = append(all, Secret{
+			Name: secret, For: "a value of the deployed system: see `env/.env.example`", Lost: "the deploy is refused; `mage env:check` names it",
+			Rotate: "replace it where it is checked first, then here, and deploy again: a deploy brings its secrets to the target",
+		})
+	}
+	return all
 }
 
 func notifySecrets() []Secret {
@@ -81,6 +101,7 @@ func notifySecrets() []Secret {
 			Lost:   "nothing is said in Slack, and each run says so",
 			Rotate: "add a second webhook to the app in Slack, replace this one, `mage notify:test`, then remove the first",
 		},
+		mail("SMTP_URL", "the mail server with account and password: `smtps://user:password@host:465`; or the three that follow"),
 		mail("SMTP_HOST", "the mail server"), mail("SMTP_USERNAME", "its account"), mail("SMTP_PASSWORD", "the account's password"),
 	}
 }
@@ -90,7 +111,7 @@ func signing() []string { return []string{"EVIDENCE_KEY", "EVIDENCE_PASSWORD", "
 func registry() []string {
 	return []string{"REGISTRY_USERNAME", "REGISTRY_PASSWORD", "EVIDENCE_PUBLIC_KEY"}
 }
-func deploying() []string { return names(deploySecrets(), "DATABASE_URL") }
+func reaching() []string  { return names(deploySecrets()) }
 func notifying() []string { return names(notifySecrets()) }
 
 func names(secrets []Secret, more ...string) []string {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/meter-ml/meter-pipeline/internal/config"
 )
 
 const secretsIntro = `<!-- Written by ` + "`mage ci:generate`" + `; do not edit. -->
@@ -25,12 +27,20 @@ Nothing is deployed to the first two; they hold secrets. ` + "`mage ci:rules`" +
 `
 
 // secretsPage is docs/secrets.md: the secrets of the jobs that there are.
-func secretsPage(w Workflow) string {
-	places := map[string][]string{}
+func secretsPage(w Workflow, p *config.Project) string {
+	places, known := map[string][]string{}, Secrets()
 	for _, job := range w.Jobs {
 		place := job.Environment
 		if place == evidenceEnv {
 			place = "evidence"
+		}
+		if job.Deploy != "" {
+			for _, secret := range ofEnvironment(p, job.Deploy) {
+				if !slices.ContainsFunc(known, func(s Secret) bool { return s.Name == secret.Name }) {
+					known = append(known, secret)
+				}
+				places[secret.Name] = append(places[secret.Name], place)
+			}
 		}
 		for _, secret := range job.Secrets {
 			if !slices.Contains(places[secret], place) {
@@ -50,7 +60,7 @@ func secretsPage(w Workflow) string {
 	}
 	var b, rotate strings.Builder
 	fmt.Fprintf(&b, secretsIntro, deploys)
-	for _, secret := range Secrets() {
+	for _, secret := range known {
 		if len(places[secret.Name]) == 0 {
 			continue
 		}

@@ -30,7 +30,10 @@ type Job struct {
 	// Stages are those that it judges, by their names. Several where they can't be split: what integration and
 	// benchmark say of an image counts only in the run that built it.
 	Stages []string
-	Target string // of the compiled runner; empty for a job without one
+	Target string   // of the compiled runner; empty for a job without one
+	Before []string // targets that run before it
+	After  string   // one line of shell that comes after it, without an expression
+	Deploy string   // the environment of pipeline.yaml that it deploys to, whose secrets it gets
 	Needs  []string
 	// If is GitHub's expression. Without a status function in it the job waits for success of all that it needs.
 	If          string
