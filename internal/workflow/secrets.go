@@ -72,16 +72,18 @@ func deploySecrets() []Secret {
 	}
 }
 
-// ofEnvironment are the secrets that pipeline.yaml says an environment has, beside those that are known here.
+// ofEnvironment are the secrets that pipeline.yaml says an environment has, beside those that are known here. The database
+// is another one there.
 func ofEnvironment(p *config.Project, name string) []Secret {
 	var all []Secret
+	known := slices.DeleteFunc(names(Secrets(), "METER_ENVIRONMENT"), func(entry string) bool { return entry == "DATABASE_URL" })
 	environment := p.Environments[name]
-	for _, secret := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(environment.Required, environment.Secrets)))) {
-		if secret == "METER_ENVIRONMENT" || slices.ContainsFunc(Secrets(), func(s Secret) bool { return s.Name == secret && secret != "DATABASE_URL" }) {
+	for _, entry := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(environment.Required, environment.Secrets)))) {
+		if slices.Contains(known, entry) {
 			continue
 		}
 		all = append(all, Secret{
-			Name: secret, For: "a value of the deployed system: see `env/.env.example`", Lost: "the deploy is refused; `mage env:check` names it",
+			Name: entry, For: "a value of the deployed system: see `env/.env.example`", Lost: "the deploy is refused; `mage env:check` names it",
 			Rotate: "replace it where it is checked first, then here, and deploy again: a deploy brings its secrets to the target",
 		})
 	}
