@@ -35,6 +35,9 @@ func (Quality) Isort(ctx context.Context, v *bool) error { return stage(ctx, "qu
 // Flake8 judges style, and finds names that are unused or unknown.
 func (Quality) Flake8(ctx context.Context, v *bool) error { return stage(ctx, "quality:flake8", v) }
 
+// Workflow judges the workflows against the pipeline, and by actionlint and zizmor.
+func (Quality) Workflow(ctx context.Context, v *bool) error { return stage(ctx, "quality:workflow", v) }
+
 // Pylint judges the code's score against the configured minimum.
 func (Quality) Pylint(ctx context.Context, v *bool) error { return stage(ctx, "quality:pylint", v) }
 

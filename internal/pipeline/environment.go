@@ -45,6 +45,9 @@ func (h Host) CI() bool {
 	return value != "" && value != "0" && !strings.EqualFold(value, "false")
 }
 
+// onGitHub reports whether this is a job of GitHub Actions.
+func (h Host) onGitHub() bool { return h.Get("GITHUB_ACTIONS") == "true" }
+
 // Secrets are the values that nothing may show: of every variable that is declared a secret, or is called like one.
 func (h Host) Secrets(project *config.Project) []string {
 	var secrets []string

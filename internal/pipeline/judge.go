@@ -71,7 +71,7 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	}
 	env := unsigning(s.Host.Env)
 	tree := worktree.Look(ctx, s.Runner, s.Host.Dir, env)
-	voices := s.voices(request.Verbose)
+	voices := s.voices(ctx, request.Verbose)
 	defer func() { err = errors.Join(err, voices.close()) }()
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: request.Target, Root: s.Host.Dir, Dir: s.runDir(), ID: s.ID,
@@ -145,18 +145,23 @@ type voices struct {
 	guard     *github.Reporter
 }
 
-func (s *Session) voices(verbose bool) voices {
+func (s *Session) voices(ctx context.Context, verbose bool) voices {
 	options := terminal.Detect(s.Host.Out, s.Host.Err, s.Host.Get)
 	options.Verbose = verbose
 	options.Now = s.Host.Now
-	onGitHub := s.Host.Get("GITHUB_ACTIONS") == "true"
+	onGitHub := s.Host.onGitHub()
 	if onGitHub {
 		options.Err = options.Out // two pipes have no order, and the guard words must be in order
 	}
 	v := voices{screen: terminal.New(options)}
-	v.guard = github.New(github.Options{
+	guarded := github.Options{
 		Enabled: onGitHub, Out: s.Host.Out, Summary: s.Host.Get("GITHUB_STEP_SUMMARY"), Random: rand.Reader, Inner: v.screen,
-	})
+	}
+	if onGitHub {
+		s.onGitHub(ctx, &guarded)
+		guarded.Logs = !verbose
+	}
+	v.guard = github.New(guarded)
 	file := func(name string) string { return filepath.Join(s.runDir(), name) }
 	v.reporters = []engine.Reporter{
 		jsonreport.New(file("report.json")),

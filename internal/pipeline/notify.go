@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -117,5 +116,3 @@ func (s *Session) repositoryURL() string {
 	}
 	return strings.TrimSuffix(s.Project.Image.Source, ".git")
 }
-
-func (s *Session) historyPath() string { return filepath.Join(s.State, historyFile) }

@@ -84,6 +84,18 @@ func ImageRelease(push image.PushOptions) Recipe {
 	}
 }
 
+// ImageCandidate judges images with the model that it trains, and the system in them, and delivers nothing: what a pull
+// request gets.
+func ImageCandidate() Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			image.New(image.Options{Models: trainedBy, Today: h.Now()}),
+			integration.New(integration.Options{Get: h.Get}),
+			benchmark.New(benchmark.Options{Models: trainedBy, Now: h.Now()}),
+		}
+	}
+}
+
 // trainedBy is the step that hands the trained models on.
 const trainedBy = "integration:quality"
 
