@@ -27,11 +27,12 @@ type Deploy struct {
 	Template   string                   `yaml:"template"`   // of the proxy's configuration
 	Smoke      string                   `yaml:"smoke"`      // program that asks all parts together
 	Migrations string                   `yaml:"migrations"` // directory; the newest in it is the schema that a release needs
-	Services   map[string]DeployService `yaml:"services"`   // of the Compose project, those that read secrets
+	Services   map[string]DeployService `yaml:"services"`   // of the Compose project, those of our images or with secrets
 }
 
-// A DeployService is a service of the Compose project that reads secrets.
+// A DeployService is a service of the Compose project.
 type DeployService struct {
+	Image   string   `yaml:"image"`   // name of the image of ours that it runs, once, beside the slots; empty: none, or that of the slots
 	User    int      `yaml:"user"`    // number of the account that it runs as, and that its secrets are readable for
 	Secrets []string `yaml:"secrets"` // names
 }
@@ -91,8 +92,7 @@ type DeployTimes struct {
 
 // DeploySynthetic is the load that fills up thin traffic, so that there is something to judge.
 type DeploySynthetic struct {
-	Rate    float64 `yaml:"rate"`    // requests a second; 0: none
-	Minimum float64 `yaml:"minimum"` // real requests a second above which there is none
+	Rate float64 `yaml:"rate"` // requests a second in all, those of users included, in a window that lacks some; 0: none
 }
 
 func defaultDeploy() Deploy {
@@ -122,7 +122,7 @@ func defaultEnvironment() Environment {
 			Pull: seconds(300), Migrate: seconds(120), Ready: seconds(90), Smoke: seconds(30), Replace: seconds(180),
 			Verify: seconds(120), Drain: seconds(30), Blind: seconds(30), Poll: seconds(0.5),
 		},
-		Synthetic: DeploySynthetic{Rate: 20, Minimum: 20},
+		Synthetic: DeploySynthetic{Rate: 20},
 	}
 }
 
@@ -168,17 +168,20 @@ func (v *validator) deploy() {
 	} {
 		v.path("deploy."+file.key, file.path, false)
 	}
+	var images []string
+	for _, image := range v.project.Image.Images {
+		images = append(images, image.Name)
+	}
 	if v.Written("deploy.serves") {
-		var names []string
-		for _, image := range v.project.Image.Images {
-			names = append(names, image.Name)
-		}
-		v.oneOf("deploy.serves", d.Serves, names)
+		v.oneOf("deploy.serves", d.Serves, images)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Services)) {
 		key, service := "deploy.services."+name, d.Services[name]
 		if !serviceName.MatchString(name) {
 			v.Report(key, fmt.Sprintf("%q is no name for a service", name), "use lower-case letters, digits and hyphens, as in "+d.Compose)
+		}
+		if service.Image != "" {
+			v.oneOf(key+".image", service.Image, slices.DeleteFunc(slices.Clone(images), func(name string) bool { return name == d.Serves }))
 		}
 		v.within(key+".user", float64(service.User), 0, math.MaxInt32, "it is the number of an account in the image")
 		v.variables(key+".secrets", service.Secrets)
@@ -303,7 +306,6 @@ func (v *validator) rollout(key string, e Environment) {
 		v.positive(at+"."+time.key, time.d)
 	}
 	v.within(key+".synthetic.rate", e.Synthetic.Rate, 0, 1000, "0 sends none")
-	v.within(key+".synthetic.minimum", e.Synthetic.Minimum, 0, 1e6, "")
 }
 
 // between is more than low, and at most high.
