@@ -1,8 +1,8 @@
 """The PostgreSQL store: where it is, its tables, and how it gets them.
 
 The address comes from ``DATABASE_URL`` only, its password perhaps from ``DATABASE_PASSWORD``; each
-can be given as a file (``DATABASE_URL_FILE``). This module is part of the serving image too (the API
-asks whether the database answers), so Alembic is imported where it is used.
+can be given as a file (``DATABASE_URL_FILE``). This module is part of the serving image too (the
+API asks whether the database answers), so Alembic is imported where it is used.
 """
 
 from pathlib import Path

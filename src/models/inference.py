@@ -85,8 +85,9 @@ def load_latest_model(name: str = REGRESSION_MODEL) -> Predictor:
 def export_champions(target: Path) -> dict[str, str]:
     """Write every champion as `<target>/<name>/`, the layout of MODEL_DIR; versions by name.
 
-    Beside them, `answers.json` has what they say to some requests: see `models.answers`. Both are fetched and verified before anything is written. Raises ModelError when a champion is
-    missing or does not fit, RegistryError when the registry cannot be reached.
+    Beside them, `answers.json` has what they say to some requests: see `models.answers`. Both are
+    fetched and verified before anything is written. Raises ModelError when a champion is missing
+    or does not fit, RegistryError when the registry cannot be reached.
     """
     artifacts = {name: _champion(name) for name in MODEL_NAMES}
     answers = known_answers({name: Predictor(artifact) for name, artifact in artifacts.items()})
