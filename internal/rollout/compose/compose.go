@@ -59,7 +59,7 @@ type Live struct {
 // Traffic is one slot's.
 type Traffic struct {
 	Requests, Errors int64
-	Median, P99      time.Duration
+	Median, P95, P99 time.Duration
 }
 
 // Listener is what the agent needs beyond rollout.Backend.
