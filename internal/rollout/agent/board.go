@@ -16,6 +16,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/judge"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/lease"
 	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
@@ -245,11 +246,17 @@ func (b *board) seen(now time.Time) (wire.Status, map[string]total) {
 // show writes status.json, if this agent still leads: one that slept must not overwrite what another says. Whoever was
 // overtaken between the question and the write is overwritten itself within seconds.
 func (l *leader) show(ctx context.Context) error {
+	l.showing.Lock() // what is older must not be written later
+	defer l.showing.Unlock()
 	if err := l.held.Check(ctx); err != nil {
 		return err
 	}
+	now, err := lease.Read(l.State)
+	if err != nil {
+		return err
+	}
 	s, _ := l.board.seen(l.Now())
-	s.Alerts = l.alerts.recent()
+	s.Alerts, s.Lease.Expires = l.alerts.recent(), now.Expires
 	content, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)

@@ -62,6 +62,7 @@ type leader struct {
 	reserve *reserve
 	mask    *mask
 
+	showing   sync.Mutex
 	mu        sync.Mutex
 	chronicle *chronicle
 

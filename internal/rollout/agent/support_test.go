@@ -30,7 +30,8 @@ type site struct {
 	world  *rollouttest.World
 	layout wire.Layout
 	bundle string
-	extra  sync.Mutex // of synthetic load
+	base   float64    // requests a second that users bring
+	extra  sync.Mutex // of synthetic load, and of base
 	log    *locked
 }
 
@@ -63,7 +64,7 @@ func memory(t *testing.T) string {
 
 func newSite(t *testing.T, dir string) *site {
 	t.Helper()
-	s := &site{T: t, world: rollouttest.New(users), layout: wire.Layout{Dir: dir}, log: &locked{}}
+	s := &site{T: t, world: rollouttest.New(users), base: users, layout: wire.Layout{Dir: dir}, log: &locked{}}
 	s.bundle = s.put(settings())
 	return s
 }
@@ -185,7 +186,10 @@ func (s *site) start(c Config, points *rollouttest.Points) *running {
 		points = rollouttest.KillAt(0)
 	}
 	c.State, c.Environment, c.Project, c.Version = s.layout.Dir, "production", "meter-production", "test"
-	c.Now, c.Log, c.Journal, c.Point = time.Now, s.log, points.Log, points.Pass
+	c.Now, c.Log, c.Point = time.Now, s.log, points.Pass
+	if c.Journal == nil {
+		c.Journal = points.Log
+	}
 	c.Reserve = 64 << 10
 	if c.Target == nil {
 		c.Target = func(context.Context) (Target, error) {
@@ -244,10 +248,18 @@ func (l listener) Synthetic(ctx context.Context, rate float64, _ [][]byte) (comp
 	l.extra.Lock()
 	defer l.extra.Unlock()
 	began := time.Now()
-	l.world.Rate(rate)
+	l.world.Rate(l.base + rate)
 	<-ctx.Done()
-	l.world.Rate(0.1)
+	l.world.Rate(l.base)
 	return compose.Sent{Requests: int64(rate * time.Since(began).Seconds())}, nil
+}
+
+// users changes how many requests a second users bring.
+func (s *site) users(rate float64) {
+	s.extra.Lock()
+	defer s.extra.Unlock()
+	s.base = rate
+	s.world.Rate(rate)
 }
 
 // sound holds after everything: no strict rule of the target was broken, and the chain is whole.
