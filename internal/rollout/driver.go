@@ -31,7 +31,7 @@ type Driver struct {
 // Open makes a driver of who has just taken the lease. It says so in the log, so that the journal knows the new epoch,
 // and refuses whoever held the lease before, even before anything else is done.
 func Open(ctx context.Context, c Config) (*Driver, error) {
-	if err := c.Settings.check(); err != nil {
+	if err := c.Settings.Check(); err != nil {
 		return nil, err
 	}
 	d := &Driver{Config: c}

@@ -23,7 +23,8 @@ type Settings struct {
 	Poll    time.Duration // between two observations
 }
 
-func (s Settings) check() error {
+// Check says what is wrong with them.
+func (s Settings) Check() error {
 	for _, d := range []time.Duration{s.Pull, s.Migrate, s.Ready, s.Smoke, s.Replace, s.Verify, s.Drain, s.Blind, s.Poll} {
 		if d <= 0 {
 			return errors.New("check settings of the roll-out: each of its times must be longer than nothing")
