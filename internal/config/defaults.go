@@ -51,6 +51,7 @@ func Default(root string) *Project {
 		Data:      Data{Contracts: "data/schemas", Files: existing(root, "data"), Findings: 20, Memory: 32},
 		Benchmark: defaultBenchmark(),
 		Image:     Image{Registry: "ghcr.io", Directory: ".pipeline/images"},
+		Deploy:    defaultDeploy(),
 	}
 	p.Model.Champion = ".pipeline/champion"
 	if len(p.Tests.Unit) > 1 { // tests/unit, or else all of tests

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -109,6 +110,8 @@ type Invocation struct {
 	Env     []string // the whole environment, KEY=value
 	// User, if set, is whom the program runs as. Only root can say so; it is for servers that refuse root.
 	User *User
+	// Stdin, if set, is what the program reads: where a secret belongs, which must be in no argument and no variable.
+	Stdin io.Reader
 	// Line, if set, gets each line of output as it comes, without its line end, escape sequences and secrets; calls do
 	// not overlap.
 	Line func(line string)
