@@ -1,0 +1,209 @@
+// Package trial puts deploys through what can happen to them: on a real engine, with Compose, HAProxy, a registry and
+// PostgreSQL, while requests come in all the time. It shows what the rest of the repository promises of a deploy, with
+// figures that go to docs/results/deploys.md.
+//
+// A Lab has what all trials share, a Site is one environment with its agents in it, and a Trial does something to a site.
+// It stands above the stages' deploy parts and uses them as a deployer does. Nothing else is built on it.
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
+	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest/standin"
+	"github.com/meter-ml/meter-pipeline/internal/tool"
+)
+
+// prefix begins the names of all that a lab makes on the engine; the number of its process follows, so that the next
+// lab finds what a killed one has left.
+const prefix = "meter-trial-"
+
+// Log takes a line of progress.
+type Log func(format string, args ...any)
+
+// A Lab is what the trials share: an engine, a registry of their own, stand-ins for the public images.
+type Lab struct {
+	Root string // of the repository
+	Dir  string // of everything that the trials write
+	Env  []string
+	Log  Log
+
+	machine  *imagetest.Machine
+	runner   *tool.Runner
+	registry string // host:port
+	standins map[string]string
+
+	mu    sync.Mutex
+	sites int
+	made  map[string]string // images by what they are made of: repository@digest
+}
+
+// Open makes a lab on a machine. Close it in any case.
+func Open(ctx context.Context, root string, machine *imagetest.Machine, log Log) (*Lab, error) {
+	l := &Lab{Root: root, Env: machine.Env, Log: log, machine: machine, standins: map[string]string{}, made: map[string]string{}}
+	if err := l.open(ctx); err != nil {
+		return l, fmt.Errorf("open lab: %w", err)
+	}
+	return l, nil
+}
+
+func (l *Lab) open(ctx context.Context) error {
+	var err error
+	// Not below /tmp, which is often in memory: the journal's writes are to meet a disk.
+	if l.Dir, err = os.MkdirTemp("/var/tmp", prefix+strconv.Itoa(os.Getpid())+"-"); err != nil {
+		return err
+	}
+	if err := os.Chmod(l.Dir, 0o755); err != nil { //nolint:gosec // containers of other users look for their files below
+		return err
+	}
+	l.runner = tool.NewRunner(tool.Options{State: l.Dir, Run: fmt.Sprintf("trial-%d-%d", os.Getpid(), time.Now().UnixNano())})
+	if err := l.sweep(ctx); err != nil {
+		return err
+	}
+	for _, name := range standin.Names() {
+		if l.standins[name], err = standin.Image(ctx, l.machine, name, l.Log); err != nil {
+			return err
+		}
+	}
+	return l.startRegistry(ctx)
+}
+
+// startRegistry starts a registry for these trials, which they may stop.
+func (l *Lab) startRegistry(ctx context.Context) error {
+	if _, err := l.docker(ctx, "run", "--detach", "--name", l.name("registry"), "--publish", "127.0.0.1::5000", l.standins["registry"]); err != nil {
+		return err
+	}
+	var err error
+	if l.registry, err = l.docker(ctx, "port", l.name("registry"), "5000"); err != nil {
+		return err
+	}
+	return eventually(ctx, 20*time.Second, "the registry answers", func() error {
+		return get(ctx, "http://"+l.registry+"/v2/")
+	})
+}
+
+// Close takes everything away that the lab has made.
+func (l *Lab) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var errs []error
+	if l.runner != nil {
+		errs = append(errs, l.remove(ctx, strconv.Itoa(os.Getpid())), l.runner.Close())
+	}
+	return errors.Join(append(errs, unmountBelow(l.Dir), os.RemoveAll(l.Dir))...)
+}
+
+// name is one for something of this lab on the engine.
+func (l *Lab) name(what string) string { return fmt.Sprintf("%s%d-%s", prefix, os.Getpid(), what) }
+
+// docker calls the client. Any exit code but zero is an error.
+func (l *Lab) docker(ctx context.Context, args ...string) (string, error) {
+	return l.run(ctx, engine.Invocation{Program: "docker", Args: args})
+}
+
+func (l *Lab) run(ctx context.Context, i engine.Invocation) (string, error) {
+	if i.Dir == "" {
+		i.Dir = l.Root
+	}
+	if i.Env == nil {
+		i.Env = l.Env
+	}
+	i.Line = func(string) {}
+	out, err := l.runner.Run(ctx, i)
+	if err == nil && out.ExitCode != 0 {
+		words := strings.TrimSpace(string(out.Stdout) + string(out.Stderr))
+		err = fmt.Errorf("%s %s: exit code %d: %s", filepath.Base(i.Program), i.Args[0], out.ExitCode, words[max(0, len(words)-800):])
+	}
+	return strings.TrimSpace(string(out.Stdout)), err
+}
+
+// sweep takes away what labs have left whose process is no more.
+func (l *Lab) sweep(ctx context.Context) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, kind := range []string{"ps --all --format {{.Names}}", "network ls --format {{.Name}}", "volume ls --format {{.Name}}"} {
+		listed, err := l.docker(ctx, strings.Fields(kind)...)
+		errs = append(errs, err)
+		for name := range strings.FieldsSeq(listed) {
+			seen[owner(name)] = true
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(l.Dir), prefix+"*"))
+	errs = append(errs, err)
+	for _, dir := range left {
+		if pid := owner(filepath.Base(dir)); !alive(pid) {
+			seen[pid] = true
+			errs = append(errs, unmountBelow(dir), os.RemoveAll(dir))
+		}
+	}
+	for pid := range seen {
+		if pid != "" && !alive(pid) {
+			errs = append(errs, l.remove(ctx, pid))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// owner is the process that a name tells of; empty if it is none of a lab.
+func owner(name string) string {
+	_, rest, ok := strings.Cut(name, prefix[len("meter-"):]) // Compose projects begin with the environment's own prefix
+	if !ok {
+		return ""
+	}
+	pid, _, _ := strings.Cut(rest, "-")
+	if _, err := strconv.Atoi(pid); err != nil {
+		return ""
+	}
+	return pid
+}
+
+func alive(pid string) bool {
+	_, err := os.Stat("/proc/" + pid)
+	return err == nil
+}
+
+// remove takes away what a process has made on the engine.
+func (l *Lab) remove(ctx context.Context, pid string) error {
+	var errs []error
+	for _, kind := range []struct{ list, remove string }{
+		{"ps --all --format {{.Names}}", "rm --force --volumes"},
+		{"network ls --format {{.Name}}", "network rm"},
+		{"volume ls --format {{.Name}}", "volume rm --force"},
+	} {
+		listed, err := l.docker(ctx, strings.Fields(kind.list)...)
+		errs = append(errs, err)
+		for name := range strings.FieldsSeq(listed) {
+			if owner(name) == pid {
+				_, err := l.docker(ctx, append(strings.Fields(kind.remove), name)...)
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unmountBelow takes away the file systems that trials have mounted.
+func unmountBelow(dir string) error {
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil || dir == "" {
+		return err
+	}
+	var errs []error
+	for line := range strings.Lines(string(mounts)) {
+		if fields := strings.Fields(line); len(fields) > 1 && strings.HasPrefix(fields[1], dir+"/") {
+			errs = append(errs, unix.Unmount(fields[1], unix.MNT_DETACH))
+		}
+	}
+	return errors.Join(errs...)
+}
