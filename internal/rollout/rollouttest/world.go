@@ -100,6 +100,14 @@ func (w *World) Upset(weights rollout.Weights) {
 	w.weights = maps.Clone(weights)
 }
 
+// Lose takes away what runs in a slot, as somebody would who removes a container by hand. Its weight stays.
+func (w *World) Lose(slot rollout.Slot) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count()
+	delete(w.slots, slot)
+}
+
 // Wrong is what was done that a target must never see.
 func (w *World) Wrong() []string {
 	w.mu.Lock()
