@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/record"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest/standin"
 	"github.com/meter-ml/meter-pipeline/internal/tool"
@@ -44,14 +46,14 @@ type Lab struct {
 	registry string // host:port
 	standins map[string]string
 
-	mu    sync.Mutex
-	sites int
-	made  map[string]string // images by what they are made of: repository@digest
+	mu      sync.Mutex
+	sites   int
+	program []byte // the trivial server
 }
 
 // Open makes a lab on a machine. Close it in any case.
 func Open(ctx context.Context, root string, machine *imagetest.Machine, log Log) (*Lab, error) {
-	l := &Lab{Root: root, Env: machine.Env, Log: log, machine: machine, standins: map[string]string{}, made: map[string]string{}}
+	l := &Lab{Root: root, Env: machine.Env, Log: log, machine: machine, standins: map[string]string{}}
 	if err := l.open(ctx); err != nil {
 		return l, fmt.Errorf("open lab: %w", err)
 	}
@@ -206,4 +208,21 @@ func unmountBelow(dir string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// describe says where the trials run.
+func (l *Lab) describe(ctx context.Context) record.Machine {
+	m := record.Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), Engine: "?", Compose: "?", Proxy: "?"}
+	if out, err := l.docker(ctx, "version", "--format", "{{.Server.Version}}"); err == nil {
+		m.Engine = out
+	}
+	if out, err := l.docker(ctx, "compose", "version", "--short"); err == nil {
+		m.Compose = out
+	}
+	if out, err := l.docker(ctx, "run", "--rm", "--entrypoint", "haproxy", l.standins["proxy"], "-v"); err == nil {
+		if words := strings.Fields(out); len(words) > 2 {
+			m.Proxy = words[2]
+		}
+	}
+	return m
 }

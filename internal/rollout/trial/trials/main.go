@@ -1,0 +1,135 @@
+// Command trials puts deploys through what can happen to them, and writes what came of it to docs/results/deploys.md and
+// deploys.json. Run it from the root of the repository, on a machine that does nothing else:
+//
+//	go run ./internal/rollout/trial/trials                 # all, about an hour
+//	go run ./internal/rollout/trial/trials -only=shift     # a part of them, or one: -only="bad/2 % errors"
+//	go run ./internal/rollout/trial/trials -list
+//
+// It exits with 1 if one did not pass, and with 3 if it could not run them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/rollout/trial"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/record"
+	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	passed, err := run(ctx, os.Stdout, os.Environ()) //nolint:forbidigo // it is a program of its own, and no stage
+	stop()
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(3)
+	case !passed:
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out io.Writer, env []string) (passed bool, err error) {
+	only := flag.String("only", "", "part, or part/name, of the trials to run; several with commas between")
+	list := flag.Bool("list", false, "say which trials there are")
+	keep := flag.Bool("keep", true, "write what they show to docs/results")
+	flag.Parse()
+	root, err := os.Getwd()
+	if err != nil {
+		return false, err
+	}
+	wanted := choose(trial.All(), *only)
+	if len(wanted) == 0 {
+		return false, fmt.Errorf("no trial is called %q: -list says which there are", *only)
+	}
+	if *list {
+		for _, t := range wanted {
+			_, _ = fmt.Fprintln(out, t.ID())
+		}
+		return true, nil
+	}
+	tree, err := record.Tree(root)
+	if err != nil {
+		return false, err
+	}
+	log := func(format string, args ...any) {
+		_, _ = fmt.Fprintf(out, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	}
+	machine, err := imagetest.Start(ctx, imagetest.Options{Repository: root, Env: env, Log: log})
+	defer func() { err = errors.Join(err, machine.Close()) }()
+	if err != nil {
+		return false, err
+	}
+	lab, err := trial.Open(ctx, root, machine, log)
+	defer func() { err = errors.Join(err, lab.Close()) }()
+	if err != nil {
+		return false, err
+	}
+	return through(ctx, lab, wanted, tree, root, *keep)
+}
+
+// through runs the trials one after the other. What each shows is written at once, so that an end in the middle loses
+// nothing.
+func through(ctx context.Context, lab *trial.Lab, wanted []trial.Trial, tree, root string, keep bool) (bool, error) {
+	var names []string
+	for _, t := range trial.All() {
+		names = append(names, t.ID())
+	}
+	passed := true
+	for i, t := range wanted {
+		lab.Log("%d of %d  %s", i+1, len(wanted), t.ID())
+		done := lab.Do(ctx, t, tree)
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		var figures []string
+		for _, f := range done.Figures {
+			figures = append(figures, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Name, f, f.Unit)))
+		}
+		lab.Log("    %s", strings.Join(figures, ", "))
+		if done.Problem != "" {
+			passed = false
+			lab.Log("    NOT PASSED in %.0f s: %s", done.Seconds, done.Problem)
+		} else {
+			lab.Log("    passed in %.0f s: %s", done.Seconds, done.Outcome)
+		}
+		if !keep {
+			continue
+		}
+		kept, err := record.Read(root)
+		if err == nil {
+			kept.Put(done)
+			kept.Keep(names)
+			err = kept.Write(root)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return passed, nil
+}
+
+func choose(all []trial.Trial, only string) []trial.Trial {
+	if only == "" {
+		return all
+	}
+	var chosen []trial.Trial
+	for _, t := range all {
+		for name := range strings.SplitSeq(only, ",") {
+			if name = strings.TrimSpace(name); t.Part == name || t.ID() == name {
+				chosen = append(chosen, t)
+				break
+			}
+		}
+	}
+	return chosen
+}
