@@ -48,7 +48,8 @@ type Lab struct {
 
 	mu      sync.Mutex
 	sites   int
-	program []byte // the trivial server
+	program []byte                 // the trivial server
+	place   func(dir string) error // prepares the next site's state directory; nil: nothing is to be prepared
 }
 
 // Open makes a lab on a machine. Close it in any case.
@@ -83,13 +84,18 @@ func (l *Lab) open(ctx context.Context) error {
 
 // startRegistry starts a registry for these trials, which they may stop.
 func (l *Lab) startRegistry(ctx context.Context) error {
-	if _, err := l.docker(ctx, "run", "--detach", "--name", l.name("registry"), "--publish", "127.0.0.1::5000", l.standins["registry"]); err != nil {
+	port, err := freePort(ctx) // a fixed one, so that it comes back where it was
+	if err != nil {
 		return err
 	}
-	var err error
-	if l.registry, err = l.docker(ctx, "port", l.name("registry"), "5000"); err != nil {
+	l.registry = fmt.Sprintf("127.0.0.1:%d", port)
+	if _, err := l.docker(ctx, "run", "--detach", "--name", l.name("registry"), "--publish", l.registry+":5000", l.standins["registry"]); err != nil {
 		return err
 	}
+	return l.registryAnswers(ctx)
+}
+
+func (l *Lab) registryAnswers(ctx context.Context) error {
 	return eventually(ctx, 20*time.Second, "the registry answers", func() error {
 		return get(ctx, "http://"+l.registry+"/v2/")
 	})
@@ -121,7 +127,9 @@ func (l *Lab) run(ctx context.Context, i engine.Invocation) (string, error) {
 	if i.Env == nil {
 		i.Env = l.Env
 	}
-	i.Line = func(string) {}
+	if i.Line == nil {
+		i.Line = func(string) {}
+	}
 	out, err := l.runner.Run(ctx, i)
 	if err == nil && out.ExitCode != 0 {
 		words := strings.TrimSpace(string(out.Stdout) + string(out.Stderr))

@@ -63,6 +63,11 @@ func (s *Site) open(ctx context.Context) error {
 	if err := os.MkdirAll(s.state, 0o755); err != nil {
 		return err
 	}
+	if s.lab.place != nil {
+		if err := s.lab.place(s.state); err != nil {
+			return err
+		}
+	}
 	_, err = s.target.Prepare(ctx, remote.Agent{
 		Source: s.lab.Root, Scratch: s.lab.Dir, Dockerfile: dockerfile, Base: s.lab.standins["docker-cli"],
 	})
@@ -110,7 +115,7 @@ func (s *Site) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, os.RemoveAll(s.state))...)
+	return errors.Join(append(errs, unmountBelow(s.lab.Dir), os.RemoveAll(s.state))...)
 }
 
 // order hands over where to go, and returns the order's ID.
