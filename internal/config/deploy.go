@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -27,18 +28,19 @@ type Deploy struct {
 	Template   string                   `yaml:"template"`   // of the proxy's configuration
 	Smoke      string                   `yaml:"smoke"`      // program that asks all parts together
 	Migrations string                   `yaml:"migrations"` // directory; the newest in it is the schema that a release needs
-	Services   map[string]DeployService `yaml:"services"`   // of the Compose project, those of our images or with secrets
+	Once       map[string]string        `yaml:"once"`       // services that run beside the slots, and the name of the image of ours that each runs
+	Secrets    map[string]DeploySecrets `yaml:"secrets"`    // by the directory below secrets/ of the state directory
 }
 
-// A DeployService is a service of the Compose project.
-type DeployService struct {
-	Image   string   `yaml:"image"`   // name of the image of ours that it runs, once, beside the slots; empty: none, or that of the slots
-	User    int      `yaml:"user"`    // number of the account that it runs as, and that its secrets are readable for
-	Secrets []string `yaml:"secrets"` // names
+// DeploySecrets are those of one directory, which are readable for one account.
+type DeploySecrets struct {
+	User  int      `yaml:"user"`  // number of the account
+	Names []string `yaml:"names"` // of the variables
 }
 
 // Environment is a deploy target, whose values are in env/<name>.env.
 type Environment struct {
+	Compose       string          `yaml:"compose"`        // whose Compose file is laid over the common one; empty: its own
 	DockerContext string          `yaml:"docker_context"` // empty: the engine that `docker` speaks with
 	Required      []string        `yaml:"required"`       // names that must have a value
 	Secrets       []string        `yaml:"secrets"`        // names whose values come from the process environment only, and are masked
@@ -175,16 +177,22 @@ func (v *validator) deploy() {
 	if v.Written("deploy.serves") {
 		v.oneOf("deploy.serves", d.Serves, images)
 	}
-	for _, name := range slices.Sorted(maps.Keys(d.Services)) {
-		key, service := "deploy.services."+name, d.Services[name]
-		if !serviceName.MatchString(name) {
-			v.Report(key, fmt.Sprintf("%q is no name for a service", name), "use lower-case letters, digits and hyphens, as in "+d.Compose)
-		}
-		if service.Image != "" {
-			v.oneOf(key+".image", service.Image, slices.DeleteFunc(slices.Clone(images), func(name string) bool { return name == d.Serves }))
-		}
-		v.within(key+".user", float64(service.User), 0, math.MaxInt32, "it is the number of an account in the image")
-		v.variables(key+".secrets", service.Secrets)
+	ours := slices.DeleteFunc(images, func(name string) bool { return name == d.Serves })
+	for _, name := range slices.Sorted(maps.Keys(d.Once)) {
+		v.named("deploy.once."+name, name)
+		v.oneOf("deploy.once."+name, d.Once[name], ours)
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Secrets)) {
+		key := "deploy.secrets." + name
+		v.named(key, name)
+		v.within(key+".user", float64(d.Secrets[name].User), 0, math.MaxInt32, "it is the number of an account in the image")
+		v.variables(key+".names", d.Secrets[name].Names)
+	}
+}
+
+func (v *validator) named(key, name string) {
+	if !serviceName.MatchString(name) {
+		v.Report(key, fmt.Sprintf("%q is no name for a service", name), "use lower-case letters, digits and hyphens, as in "+v.project.Deploy.Compose)
 	}
 }
 
@@ -207,6 +215,9 @@ func (v *validator) environments() {
 		key, e := "environments."+name, all[name]
 		if !validEnvironmentName(name) {
 			v.Report(key, fmt.Sprintf("%q is no name for an environment", name), "use lower-case letters, digits and hyphens")
+		}
+		if e.Compose != "" {
+			v.oneOf(key+".compose", e.Compose, names)
 		}
 		if e.DockerContext != "" && !dockerContext.MatchString(e.DockerContext) {
 			v.Report(key+".docker_context", fmt.Sprintf("%s.docker_context is %q", key, e.DockerContext), "write a name that `docker context ls` lists")
@@ -318,11 +329,11 @@ func (v *validator) between(key string, value, low, high float64, why string) {
 // EnvironmentNames are sorted.
 func (p *Project) EnvironmentNames() []string { return slices.Sorted(maps.Keys(p.Environments)) }
 
-// OwnSecrets are the secrets of an environment that some service of it reads, by service.
+// OwnSecrets are the secrets of an environment that something on the target reads, by directory.
 func (p *Project) OwnSecrets(environment string) map[string][]string {
 	own := map[string][]string{}
-	for name, service := range p.Deploy.Services {
-		for _, secret := range service.Secrets {
+	for name, service := range p.Deploy.Secrets {
+		for _, secret := range service.Names {
 			if slices.Contains(p.Environments[environment].Secrets, secret) {
 				own[name] = append(own[name], secret)
 			}
@@ -331,8 +342,8 @@ func (p *Project) OwnSecrets(environment string) map[string][]string {
 	return own
 }
 
-// ComposeFile is the one of an environment, beside the common one.
-func (d Deploy) ComposeFile(environment string) string {
-	extension := path.Ext(d.Compose)
-	return strings.TrimSuffix(d.Compose, extension) + "." + environment + extension
+// ComposeFile is the one that is laid over the common one, which it stands beside.
+func (p *Project) ComposeFile(environment string) string {
+	extension := path.Ext(p.Deploy.Compose)
+	return strings.TrimSuffix(p.Deploy.Compose, extension) + "." + cmp.Or(p.Environments[environment].Compose, environment) + extension
 }

@@ -100,6 +100,10 @@ type Scope struct {
 	Run      func(context.Context, Invocation) (Output, error)
 	Progress func(done, total int, what string)
 	Log      func(format string, args ...any)
+	// Say tells a person something at once, in one line that stays; it is logged, too.
+	Say func(format string, args ...any)
+	// Panel replaces the lines that stand below the step on a screen for as long as it runs. A log never has them.
+	Panel func(lines []string)
 }
 
 // An Invocation is one start of one program, with every placeholder replaced.

@@ -66,7 +66,10 @@ func (t *Target) Project() string { return "meter-" + t.Environment }
 // StateDir is the environment's directory on the target.
 func (t *Target) StateDir() string { return path.Join(t.State, t.Environment) }
 
-// agents are the names of the two containers.
+// Agents is how many of them there are: one leads, the others stand by.
+const Agents = 2
+
+// agents are the names of the containers.
 func (t *Target) agents() []string {
 	return []string{t.Project() + "-agent-1", t.Project() + "-agent-2"}
 }

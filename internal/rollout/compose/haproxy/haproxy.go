@@ -5,13 +5,24 @@
 // acts at once, and written to the configuration, so that it holds after a restart.
 package haproxy
 
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"text/template"
+)
+
 // Names in the template that the rest relies on.
 const (
 	Backend  = "model_api"
 	Frontend = "api"
 )
 
-// Values are what the template gets. Each is checked before, so that none can add a line.
+// longestSocket is what the system allows in the name of a socket, less what HAProxy adds to it as it starts.
+const longestSocket = 107 - 12
+
+// Values are what the template gets.
 type Values struct {
 	Bind     string   // address and port on which it serves: ":8080"
 	Socket   string   // absolute path of its admin socket
@@ -30,7 +41,48 @@ type Server struct {
 	Weight  int    // 0 to 100
 }
 
-// logFormat has a fixed number of fields, apart by one space, none of which a client can put a space into: format,
-// process, number of the line, server, status, state at the end, seconds (in ms) of all and of the server, retries,
-// method, synthetic.
-const logFormat = "meter1 %pid %lc %s %ST %ts %Ta %Tr %rc %HM %[var(txn.synthetic)]"
+// Render fills the template. No value gets through that could be more than a word of a line.
+func Render(text string, v Values) ([]byte, error) {
+	if err := v.check(); err != nil {
+		return nil, fmt.Errorf("render the proxy's configuration: %w", err)
+	}
+	t, err := template.New("haproxy.cfg").Option("missingkey=error").Parse(text)
+	var out bytes.Buffer
+	if err == nil {
+		err = t.Execute(&out, v)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("render the proxy's configuration: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func (v Values) check() error {
+	address, word := regexp.MustCompile(`^[A-Za-z0-9._-]*:[0-9]{1,5}$`), regexp.MustCompile(`^[a-z][a-z0-9_-]{0,30}$`)
+	path := regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
+	if !address.MatchString(v.Bind) || v.Resolver != "" && !address.MatchString(v.Resolver) {
+		return fmt.Errorf("%q or %q is no address with a port", v.Bind, v.Resolver)
+	}
+	for _, p := range []string{v.Socket, v.Log} {
+		if !filepath.IsAbs(p) || !path.MatchString(p) || len(p) > longestSocket {
+			return fmt.Errorf("%q is no name for a socket: it must be absolute, of letters, digits, dots, dashes and underscores, and of at most %d bytes", p, longestSocket)
+		}
+	}
+	sum, seen := 0, map[string]bool{}
+	for _, s := range v.Servers {
+		switch {
+		case !word.MatchString(s.Name) || seen[s.Name]:
+			return fmt.Errorf("%q is no name for a server, or has been used", s.Name)
+		case !address.MatchString(s.Address) || s.Address[0] == ':':
+			return fmt.Errorf("server %s: %q is no address with a port", s.Name, s.Address)
+		case s.Weight < 0 || s.Weight > 100:
+			return fmt.Errorf("server %s: a weight of %d is not from 0 to 100", s.Name, s.Weight)
+		}
+		seen[s.Name] = true
+		sum += s.Weight
+	}
+	if len(v.Servers) == 0 || sum != 0 && sum != 100 {
+		return fmt.Errorf("the weights of %d servers add up to %d: they must to 100, or to 0 where nothing is to serve", len(v.Servers), sum)
+	}
+	return nil
+}
