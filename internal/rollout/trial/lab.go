@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -45,6 +46,7 @@ type Lab struct {
 	runner   *tool.Runner
 	registry string // host:port
 	standins map[string]string
+	built    map[string]v1.Image // what this repository builds, by name; empty if it was not given
 
 	mu      sync.Mutex
 	sites   int
@@ -54,7 +56,7 @@ type Lab struct {
 
 // Open makes a lab on a machine. Close it in any case.
 func Open(ctx context.Context, root string, machine *imagetest.Machine, log Log) (*Lab, error) {
-	l := &Lab{Root: root, Env: machine.Env, Log: log, machine: machine, standins: map[string]string{}}
+	l := &Lab{Root: root, Env: machine.Env, Log: log, machine: machine, standins: map[string]string{}, built: map[string]v1.Image{}}
 	if err := l.open(ctx); err != nil {
 		return l, fmt.Errorf("open lab: %w", err)
 	}

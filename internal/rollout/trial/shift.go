@@ -13,8 +13,21 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
 )
 
-// releases makes two of a kind: one that serves, and one to come.
+// releases makes releases of a kind that differ by their name only.
 type releases func(ctx context.Context, l *Lab, name string) (rollout.Revision, error)
+
+// A kind is what is deployed in a trial, and how.
+type kind struct {
+	stack    func(*Lab) stack
+	release  releases
+	settings wire.Settings
+}
+
+func trivialKind(window time.Duration) kind {
+	return kind{(*Lab).trivial, trivialRelease, settings(window)}
+}
+
+func realKind(window time.Duration) kind { return kind{(*Lab).real, realRelease, realSettings(window)} }
 
 func trivialRelease(ctx context.Context, l *Lab, name string) (rollout.Revision, error) {
 	return l.release(ctx, name, nil)
@@ -34,14 +47,14 @@ func (l *Lab) started(ctx context.Context, k stack, settings wire.Settings, make
 }
 
 // shiftTrial is a whole roll-out under load.
-func shiftTrial(name string, rate, least int, window time.Duration, k func(*Lab) stack, make releases) Trial {
+func shiftTrial(name string, rate, least int, how kind) Trial {
 	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) (err error) {
-		s, err := l.started(ctx, k(l), settings(window), make)
+		s, err := l.started(ctx, how.stack(l), how.settings, how.release)
 		defer closing(s, &err)
 		if err != nil {
 			return err
 		}
-		next, err := make(ctx, l, "v2")
+		next, err := how.release(ctx, l, "v2")
 		if err != nil {
 			return err
 		}
@@ -67,14 +80,14 @@ func (r *Report) weighed(c course) {
 }
 
 // backTrial aborts a roll-out at a weight, or goes back by hand when it is done, and measures from the request on.
-func backTrial(name string, rate, weight, least int, k func(*Lab) stack, make releases) Trial {
+func backTrial(name string, rate, weight, least int, how kind) Trial {
 	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) (err error) {
-		s, err := l.started(ctx, k(l), settings(6*time.Second), make)
+		s, err := l.started(ctx, how.stack(l), how.settings, how.release)
 		defer closing(s, &err)
 		if err != nil {
 			return err
 		}
-		next, err := make(ctx, l, "v2")
+		next, err := how.release(ctx, l, "v2")
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,11 @@ package trial
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -54,7 +55,7 @@ func (k stack) secrets() (secrets wire.Secrets, canaries map[string]string) {
 	canaries = map[string]string{}
 	value := func(name string) string {
 		if canaries[name] == "" {
-			canaries[name] = "canary" + random()
+			canaries[name] = random()
 		}
 		return canaries[name]
 	}
@@ -71,14 +72,15 @@ func (k stack) secrets() (secrets wire.Secrets, canaries map[string]string) {
 		"mlflow":    of(10001, "MLFLOW_DB_PASSWORD"),
 		"airflow":   of(10001, "AIRFLOW_DB_PASSWORD", "METER_DB_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_ADMIN_PASSWORD"),
 	}
-	secrets["model-api"].Values["DATABASE_URL"] = "postgresql://meter:" + value("METER_DB_PASSWORD") + "@postgres:5432/meter"
+	secrets["model-api"].Values["DATABASE_URL"] = "postgresql://meter:" + url.QueryEscape(value("METER_DB_PASSWORD")) + "@postgres:5432/meter"
 	return secrets, canaries
 }
 
+// random is a key as Airflow wants one, and so good for anything.
 func random() string {
-	b := make([]byte, 16)
+	b := make([]byte, 32)
 	_, _ = rand.Read(b) // it never fails
-	return hex.EncodeToString(b)
+	return base64.URLEncoding.EncodeToString(b)
 }
 
 // trivial is the stack with the trivial server, and nothing that runs once beside it but PostgreSQL.

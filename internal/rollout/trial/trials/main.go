@@ -5,6 +5,8 @@
 //	go run ./internal/rollout/trial/trials -only=shift     # a part of them, or one: -only="bad/2 % errors"
 //	go run ./internal/rollout/trial/trials -list
 //
+// Trials with the real model_api need the images that this repository builds: -artifacts or -images.
+//
 // It exits with 1 if one did not pass, and with 3 if it could not run them.
 package main
 
@@ -41,6 +43,8 @@ func main() {
 func run(ctx context.Context, out io.Writer, env []string) (passed bool, err error) {
 	only := flag.String("only", "", "part, or part/name, of the trials to run; several with commas between")
 	list := flag.Bool("list", false, "say which trials there are")
+	artifacts := flag.String("artifacts", "", "directory in which a build has handed over its images")
+	images := flag.String("images", "", "or images by name, with commas between: model_api=repository@digest,mlflow=…,airflow=…")
 	keep := flag.Bool("keep", true, "write what they show to docs/results")
 	flag.Parse()
 	root, err := os.Getwd()
@@ -71,6 +75,14 @@ func run(ctx context.Context, out io.Writer, env []string) (passed bool, err err
 	}
 	lab, err := trial.Open(ctx, root, machine, log)
 	defer func() { err = errors.Join(err, lab.Close()) }()
+	if err != nil {
+		return false, err
+	}
+	if *artifacts != "" {
+		err = lab.TakeBuilt(*artifacts)
+	} else if *images != "" {
+		err = lab.TakeNamed(ctx, strings.Split(*images, ","))
+	}
 	if err != nil {
 		return false, err
 	}
