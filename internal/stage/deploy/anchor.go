@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/registry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/remote"
+	"github.com/meter-ml/meter-pipeline/internal/stage/image"
 )
 
 // anchorType is of the artifact that keeps the head of an audit log.
@@ -92,8 +95,30 @@ func (d deployer) anchor(ctx context.Context, scope engine.Scope) (engine.Judgem
 	if err != nil {
 		return j, fmt.Errorf("anchor the audit log: %w", err)
 	}
+	if err := d.mark(ctx, scope, client); err != nil {
+		return j, err
+	}
 	j.Notes = append(j.Notes, note, fmt.Sprintf("its head is kept as %s:%s", repository, anchorTag(d.Environment)))
 	return j, nil
+}
+
+// mark gives the images the tag of their source tree where another environment promotes what is done here: so a merge of
+// the same tree finds them. It proves nothing; who finds them asks for evidence.
+func (d deployer) mark(ctx context.Context, scope engine.Scope, client *registry.Client) error {
+	promoted := false
+	for _, other := range d.project.Environments {
+		promoted = promoted || other.Promotes == d.Environment
+	}
+	pushed, err := handover.ReadPushed(scope.Artifacts)
+	if err != nil || !promoted || pushed.Dirty {
+		return err
+	}
+	for _, i := range pushed.Images {
+		if _, err := client.Tag(ctx, i.Repository, i.Digest, image.StagedTag(strings.TrimPrefix(pushed.Tree, "gitTree:")), false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chain holds a target's audit log against the anchor that was kept elsewhere. A log that is gone is damaged, too.
