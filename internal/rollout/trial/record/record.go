@@ -121,12 +121,21 @@ func (r *Record) Keep(names []string) {
 
 // Write writes both files.
 func (r *Record) Write(root string) error {
+	if err := r.Save(filepath.Join(root, File)); err != nil {
+		return err
+	}
+	if err := wholefile.Write(filepath.Join(root, Page), []byte(r.page()), 0o644); err != nil {
+		return fmt.Errorf("write record of the trials: %w", err)
+	}
+	return nil
+}
+
+// Save writes the raw record to a file.
+func (r *Record) Save(path string) error {
+	r.Schema = schema
 	content, err := json.MarshalIndent(r, "", "  ")
 	if err == nil {
-		err = errors.Join(
-			wholefile.Write(filepath.Join(root, File), append(content, '\n'), 0o644),
-			wholefile.Write(filepath.Join(root, Page), []byte(r.page()), 0o644),
-		)
+		err = wholefile.Write(path, append(content, '\n'), 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("write record of the trials: %w", err)
@@ -163,7 +172,7 @@ func (r *Record) Stale(tree string) string {
 // judged are what a deploy is made of, and what it does: files and directories below the root. What only tests it, or
 // shows it, is left out.
 func judged() []string {
-	return []string{"docker", "internal/rollout", "internal/stage/staging", "internal/stage/production", "scripts/smoke.py", "src/api"}
+	return []string{"docker", "internal/rollout", "internal/stage/deploy", "internal/stage/staging", "internal/stage/production", "scripts/smoke.py", "src/api"}
 }
 
 func leftOut(path string, d fs.DirEntry) bool {

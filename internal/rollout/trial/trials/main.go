@@ -45,6 +45,7 @@ func run(ctx context.Context, out io.Writer, env []string) (passed bool, err err
 	list := flag.Bool("list", false, "say which trials there are")
 	artifacts := flag.String("artifacts", "", "directory in which a build has handed over its images")
 	images := flag.String("images", "", "or images by name, with commas between: model_api=repository@digest,mlflow=…,airflow=…")
+	report := flag.String("report", "", "file for what these trials show, as JSON")
 	keep := flag.Bool("keep", true, "write what they show to docs/results")
 	flag.Parse()
 	root, err := os.Getwd()
@@ -86,48 +87,69 @@ func run(ctx context.Context, out io.Writer, env []string) (passed bool, err err
 	if err != nil {
 		return false, err
 	}
-	return through(ctx, lab, wanted, tree, root, *keep)
+	s := session{lab: lab, tree: tree, root: root, keep: *keep}
+	err = s.through(ctx, wanted)
+	if err == nil && *report != "" {
+		err = s.shown.Save(*report)
+	}
+	return !s.failed, err
+}
+
+// A session is one run of some trials.
+type session struct {
+	lab        *trial.Lab
+	tree, root string
+	keep       bool // what they show goes to the repository
+	shown      record.Record
+	failed     bool
 }
 
 // through runs the trials one after the other. What each shows is written at once, so that an end in the middle loses
 // nothing.
-func through(ctx context.Context, lab *trial.Lab, wanted []trial.Trial, tree, root string, keep bool) (bool, error) {
+func (s *session) through(ctx context.Context, wanted []trial.Trial) error {
 	var names []string
 	for _, t := range trial.All() {
 		names = append(names, t.ID())
 	}
-	passed := true
 	for i, t := range wanted {
-		lab.Log("%d of %d  %s", i+1, len(wanted), t.ID())
-		done := lab.Do(ctx, t, tree)
+		s.lab.Log("%d of %d  %s", i+1, len(wanted), t.ID())
+		done := s.lab.Do(ctx, t, s.tree)
 		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		var figures []string
-		for _, f := range done.Figures {
-			figures = append(figures, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Name, f, f.Unit)))
-		}
-		lab.Log("    %s", strings.Join(figures, ", "))
-		if done.Problem != "" {
-			passed = false
-			lab.Log("    NOT PASSED in %.0f s: %s", done.Seconds, done.Problem)
-		} else {
-			lab.Log("    passed in %.0f s: %s", done.Seconds, done.Outcome)
-		}
-		if !keep {
+		s.say(done)
+		s.shown.Put(done)
+		if !s.keep {
 			continue
 		}
-		kept, err := record.Read(root)
+		kept, err := record.Read(s.root)
 		if err == nil {
 			kept.Put(done)
 			kept.Keep(names)
-			err = kept.Write(root)
+			err = kept.Write(s.root)
 		}
 		if err != nil {
-			return false, err
+			return err
 		}
 	}
-	return passed, nil
+	return nil
+}
+
+func (s *session) say(done record.Trial) {
+	var figures []string
+	for _, f := range done.Figures {
+		figures = append(figures, strings.TrimSpace(fmt.Sprintf("%s %s %s", f.Name, f, f.Unit)))
+	}
+	s.lab.Log("    %s", strings.Join(figures, ", "))
+	if done.Problem != "" {
+		s.failed = true
+		s.lab.Log("    NOT PASSED in %.0f s: %s", done.Seconds, done.Problem)
+		for _, e := range done.Events {
+			s.lab.Log("      %6.1f s  %s", e.At, e.What)
+		}
+		return
+	}
+	s.lab.Log("    passed in %.0f s: %s", done.Seconds, done.Outcome)
 }
 
 func choose(all []trial.Trial, only string) []trial.Trial {
