@@ -29,5 +29,5 @@ func All() []Trial {
 	for _, f := range faults() {
 		all = append(all, faultTrial(f))
 	}
-	return append(all, secretTrial())
+	return append(all, engineTrial(false), engineTrial(true), secretTrial())
 }

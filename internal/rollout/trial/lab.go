@@ -46,6 +46,8 @@ type Lab struct {
 	runner   *tool.Runner
 	registry string // host:port
 	standins map[string]string
+	own      *Engine
+	others   []string
 	built    map[string]v1.Image // what this repository builds, by name; empty if it was not given
 
 	mu      sync.Mutex
@@ -54,9 +56,18 @@ type Lab struct {
 	place   func(dir string) error // prepares the next site's state directory; nil: nothing is to be prepared
 }
 
+// A Place says where a lab is.
+type Place struct {
+	Root    string // of the repository
+	Machine *imagetest.Machine
+	Own     *Engine  // nil, or the engine of the machine: it is the lab's own, and may be restarted
+	Others  []string // environment that leads to an engine with stand-ins, for an own one that has none yet
+	Log     Log
+}
+
 // Open makes a lab on a machine. Close it in any case.
-func Open(ctx context.Context, root string, machine *imagetest.Machine, log Log) (*Lab, error) {
-	l := &Lab{Root: root, Env: machine.Env, Log: log, machine: machine, standins: map[string]string{}, built: map[string]v1.Image{}}
+func Open(ctx context.Context, p Place) (*Lab, error) {
+	l := &Lab{Root: p.Root, Env: p.Machine.Env, own: p.Own, others: p.Others, Log: p.Log, machine: p.Machine, standins: map[string]string{}, built: map[string]v1.Image{}}
 	if err := l.open(ctx); err != nil {
 		return l, fmt.Errorf("open lab: %w", err)
 	}
@@ -66,7 +77,11 @@ func Open(ctx context.Context, root string, machine *imagetest.Machine, log Log)
 func (l *Lab) open(ctx context.Context) error {
 	var err error
 	// Not below /tmp, which is often in memory: the journal's writes are to meet a disk.
-	if l.Dir, err = os.MkdirTemp("/var/tmp", prefix+strconv.Itoa(os.Getpid())+"-"); err != nil {
+	base := "/var/tmp"
+	if l.own != nil {
+		base = l.own.dir
+	}
+	if l.Dir, err = os.MkdirTemp(base, prefix+strconv.Itoa(os.Getpid())+"-"); err != nil {
 		return err
 	}
 	if err := os.Chmod(l.Dir, 0o755); err != nil { //nolint:gosec // containers of other users look for their files below
@@ -76,12 +91,35 @@ func (l *Lab) open(ctx context.Context) error {
 	if err := l.sweep(ctx); err != nil {
 		return err
 	}
+	if err := l.takeStandins(ctx); err != nil {
+		return err
+	}
+	return l.startRegistry(ctx)
+}
+
+// takeStandins has the stand-ins on the engine: made, or brought from where they are made.
+func (l *Lab) takeStandins(ctx context.Context) (err error) {
+	if l.own != nil {
+		m := *l.machine
+		m.Env = l.others
+		var images []string
+		for _, name := range standin.Names() {
+			image, err := standin.Image(ctx, &m, name, l.Log)
+			if err != nil {
+				return err
+			}
+			images = append(images, image)
+		}
+		if err := l.bring(ctx, l.others, images); err != nil {
+			return err
+		}
+	}
 	for _, name := range standin.Names() {
 		if l.standins[name], err = standin.Image(ctx, l.machine, name, l.Log); err != nil {
 			return err
 		}
 	}
-	return l.startRegistry(ctx)
+	return nil
 }
 
 // startRegistry starts a registry for these trials, which they may stop.

@@ -46,6 +46,7 @@ func run(ctx context.Context, out io.Writer, env []string) (passed bool, err err
 	artifacts := flag.String("artifacts", "", "directory in which a build has handed over its images")
 	images := flag.String("images", "", "or images by name, with commas between: model_api=repository@digest,mlflow=…,airflow=…")
 	report := flag.String("report", "", "file for what these trials show, as JSON")
+	inside := flag.String("inside", "", "directory for an engine of its own: for a trial that runs itself so")
 	keep := flag.Bool("keep", true, "write what they show to docs/results")
 	flag.Parse()
 	root, err := os.Getwd()
@@ -69,12 +70,19 @@ func run(ctx context.Context, out io.Writer, env []string) (passed bool, err err
 	log := func(format string, args ...any) {
 		_, _ = fmt.Fprintf(out, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 	}
-	machine, err := imagetest.Start(ctx, imagetest.Options{Repository: root, Env: env, Log: log})
-	defer func() { err = errors.Join(err, machine.Close()) }()
+	place := trial.Place{Root: root, Log: log}
+	if *inside != "" {
+		if place.Own, err = trial.StartEngine(ctx, *inside, env); err != nil {
+			return false, err
+		}
+		place.Others, env = env, place.Own.Env
+	}
+	place.Machine, err = imagetest.Start(ctx, imagetest.Options{Repository: root, Env: env, Log: log})
+	defer func() { err = errors.Join(err, place.Machine.Close()) }()
 	if err != nil {
 		return false, err
 	}
-	lab, err := trial.Open(ctx, root, machine, log)
+	lab, err := trial.Open(ctx, place)
 	defer func() { err = errors.Join(err, lab.Close()) }()
 	if err != nil {
 		return false, err
