@@ -41,6 +41,7 @@ type DeploySecrets struct {
 // Environment is a deploy target, whose values are in env/<name>.env.
 type Environment struct {
 	Compose       string          `yaml:"compose"`        // whose Compose file is laid over the common one; empty: its own
+	Branch        string          `yaml:"branch"`         // whose pushes `mage pipeline` deploys here; empty: none's
 	DockerContext string          `yaml:"docker_context"` // empty: the engine that `docker` speaks with
 	Required      []string        `yaml:"required"`       // names that must have a value
 	Secrets       []string        `yaml:"secrets"`        // names whose values come from the process environment only, and are masked
@@ -235,6 +236,11 @@ func (v *validator) environments() {
 		}
 		if e.Gate != "" {
 			v.oneOf(key+".gate", e.Gate, slices.Sorted(maps.Keys(v.project.Evidence.Policies)))
+		}
+		for _, other := range names[:slices.Index(names, name)] {
+			if e.Branch != "" && all[other].Branch == e.Branch {
+				v.Report(key+".branch", fmt.Sprintf("%s.branch is %q, as that of %s is", key, e.Branch, other), "a push can go to one of the two; what comes first belongs under promotes")
+			}
 		}
 		v.promotes(key, name, names)
 		v.ports(key, name, names)

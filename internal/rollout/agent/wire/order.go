@@ -57,13 +57,13 @@ const (
 
 // A Result is what became of an order.
 type Result struct {
-	ID     string    `json:"id"`
-	Roll   string    `json:"roll,omitempty"` // of a refused order, none
-	State  State     `json:"state"`
-	Kind   string    `json:"kind"`
-	Target string    `json:"target,omitempty"` // release that serves now; empty: nothing
-	Reason string    `json:"reason,omitempty"` // why it was refused or rolled back
-	Ended  time.Time `json:"ended"`
+	ID     string       `json:"id"`
+	Roll   string       `json:"roll,omitempty"` // of a refused order, none
+	State  State        `json:"state"`
+	Kind   rollout.Kind `json:"kind"`
+	Target string       `json:"target,omitempty"` // release that serves now; empty: nothing
+	Reason string       `json:"reason,omitempty"` // why it was refused or rolled back
+	Ended  time.Time    `json:"ended"`
 }
 
 const (
