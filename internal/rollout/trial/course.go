@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"fmt"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -70,6 +71,10 @@ func (c course) report(r *Report) {
 	r.figure("failed", float64(len(failed)), "")
 	r.milliseconds("p50", c.shots.Took(0.5))
 	r.milliseconds("p99", c.shots.Took(0.99))
+	if len(c.shots) > 1 {
+		took := c.shots[len(c.shots)-1].At.Sub(c.shots[0].At)
+		r.figure("rate", math.Round(float64(len(c.shots)-1)/took.Seconds()), "1/s")
+	}
 	r.events = append(r.events, c.events()...)
 }
 

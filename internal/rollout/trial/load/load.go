@@ -23,8 +23,9 @@ import (
 const (
 	// Patience is how long an answer may take; one that takes longer has failed.
 	Patience = 5 * time.Second
-	// mostWaiting bounds the requests that wait for an answer at once.
-	mostWaiting = 3000
+	// mostWaiting bounds the requests that wait for an answer at once, and so the connections: the engine's own proxy in
+	// front of a published port ends when it has more than its files, and takes the port with it.
+	mostWaiting = 400
 )
 
 // A Question is the body of a POST, and what judges its answer.
