@@ -65,6 +65,7 @@ type leader struct {
 	mu        sync.Mutex
 	chronicle *chronicle
 
+	answered string               // order of the last ending, once its result is there
 	drifting map[string]time.Time // since when, by part
 	disk     time.Time            // when it was looked at
 	answers  map[string][][]byte  // bodies of requests, by digest

@@ -70,13 +70,13 @@ func newSite(t *testing.T, dir string) *site {
 
 func settings() wire.Settings {
 	step := func(weight int) wire.Step {
-		return wire.Step{Weight: weight, Window: wire.Duration(time.Minute), Deadline: wire.Duration(3 * time.Minute)}
+		return wire.Step{Weight: weight, Window: wire.Duration(20 * time.Second), Deadline: wire.Duration(time.Minute)}
 	}
 	d := func(seconds float64) wire.Duration { return wire.Duration(seconds * float64(time.Second)) }
 	return wire.Settings{
 		Schema: wire.Schema, Environment: "production", Gate: wire.GateRequired,
 		Times: wire.Times{
-			Pull: d(60), Migrate: d(60), Ready: d(60), Smoke: d(20), Replace: d(60), Verify: d(20), Drain: d(30), Blind: d(30), Poll: d(0.5),
+			Pull: d(60), Migrate: d(60), Ready: d(60), Smoke: d(20), Replace: d(60), Verify: d(20), Drain: d(30), Blind: d(30), Poll: d(1),
 		},
 		Judge:     wire.Plan{Steps: []wire.Step{step(5), step(100)}, Alpha: 0.001, Guard: 0.05, MinRequests: 100},
 		Synthetic: wire.SyntheticSettings{Rate: 100},
@@ -172,6 +172,7 @@ type running struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	killed string // where, if it was
+	died   time.Time
 }
 
 // serve starts an agent. It may die at one of the points.
@@ -202,7 +203,7 @@ func (s *site) start(c Config, points *rollouttest.Points) *running {
 			switch k := recover().(type) {
 			case nil:
 			case rollouttest.Killed:
-				r.killed = k.Point
+				r.killed, r.died = k.Point, time.Now()
 				cancel()
 			default:
 				panic(k)
