@@ -2,7 +2,9 @@ package compose_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest/known"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/lease"
 )
 
 func volumesOf(args filters.Args) volume.ListOptions { return volume.ListOptions{Filters: args} }
@@ -87,6 +91,9 @@ func TestEngineReleases(t *testing.T) {
 		h.none(load)
 		h.serves("v1")
 	})
+	t.Run("proxy is killed", h.proxyIsKilled)
+	t.Run("figures", h.figures)
+	t.Run("who was overtaken", h.overtaken)
 	t.Run("errors", func(t *testing.T) {
 		load := h.load(400)
 		end, reason := h.roll(h.release("v7", "0002", composetest.Knobs{"SERVER_ERRORS": "0.3"}))
@@ -128,4 +135,122 @@ func (h *host) killGreen() error {
 		}
 	}
 	return context.DeadlineExceeded
+}
+
+// proxyIsKilled ends the proxy's process while v1 has 60 %: it is back by itself, with these weights.
+func (h *host) proxyIsKilled(t *testing.T) {
+	weights := rollout.Weights{rollout.Blue: 60, rollout.Green: 40}
+	if err := h.target.SetWeights(t.Context(), h.fence, weights); err != nil {
+		t.Fatal(err)
+	}
+	from := time.Now()
+	c, err := h.engine.ContainerInspect(t.Context(), "meter-"+h.env+"-proxy-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	if err := syscall.Kill(c.State.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	blind := 0
+	var o rollout.Observation
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if o, err = h.target.Observe(t.Context()); err != nil {
+			blind++
+			continue
+		}
+		if blind > 0 && o.Slots[rollout.Blue].Healthy {
+			break
+		}
+	}
+	t.Logf("%d looks in vain, healthy again after %.2f s", blind, time.Since(killed).Seconds())
+	if err != nil || blind == 0 || o.Slots[rollout.Blue].Weight != 60 || o.Slots[rollout.Green].Weight != 40 || !o.Slots[rollout.Blue].Healthy {
+		t.Errorf("after %d looks in vain: %+v, %v", blind, o.Slots, err)
+	}
+	if _, err := h.target.Metrics(t.Context(), from, time.Now()); err == nil {
+		t.Error("there are figures of the time in which the proxy was killed")
+	}
+	if err := h.target.SetWeights(t.Context(), h.fence, rollout.Weights{rollout.Blue: 100}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// figures are exact, and told apart from synthetic requests; there are none where a counter began anew.
+func (h *host) figures(t *testing.T) {
+	answers, err := h.target.Answers(t.Context(), rollout.Revision{Slot: rollout.Blue})
+	if err != nil || len(answers) != known.Count {
+		t.Fatalf("%d known answers, %v", len(answers), err)
+	}
+	observe := func() {
+		t.Helper()
+		if _, err := h.target.Observe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	from := time.Now()
+	observe()
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	sent, err := h.target.Synthetic(ctx, 100, [][]byte{answers[0].Request, answers[1].Request})
+	if err != nil || sent.Failed != 0 || sent.Requests < 100 {
+		t.Errorf("%+v, %v", sent, err)
+	}
+	sides, err := h.target.Metrics(t.Context(), from, time.Now())
+	blue := sides[rollout.Blue]
+	if err != nil || blue.Requests != sent.Requests || blue.Errors != 0 || int64(len(blue.Seconds)) != sent.Requests ||
+		int64(len(blue.Predictions["prediction_units_kwh"])) != sent.Requests {
+		t.Errorf("%d sent; %d requests, %d errors, %d times, %d predictions, %v", sent.Requests, blue.Requests, blue.Errors,
+			len(blue.Seconds), len(blue.Predictions["prediction_units_kwh"]), err)
+	}
+	live, err := h.target.Live(t.Context(), time.Since(from))
+	if traffic := live.Slots[rollout.Blue]; err != nil || live.Synthetic != sent.Requests || traffic.Median <= 0 || traffic.P99 < traffic.Median {
+		t.Errorf("%+v, %v", live, err)
+	}
+	from = time.Now()
+	observe()
+	c, err := h.engine.ContainerInspect(t.Context(), "meter-"+h.env+"-model-api-blue-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(c.State.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	var o rollout.Observation
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until) && (!o.Slots[rollout.Blue].Healthy || o.Slots[rollout.Blue].Restarts == 0); {
+		time.Sleep(50 * time.Millisecond)
+		if o, err = h.target.Observe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.Slots[rollout.Blue].Restarts != 1 || !o.Slots[rollout.Blue].Healthy {
+		t.Errorf("%+v", o.Slots[rollout.Blue])
+	}
+	if _, err := h.target.Metrics(t.Context(), from, time.Now()); err == nil {
+		t.Error("there are figures of the time in which blue began anew")
+	}
+}
+
+// overtaken is an agent that slept: whatever it does is refused, by the target itself if its lease seems good to it.
+func (h *host) overtaken(t *testing.T) {
+	r := h.release("late", "0002", nil)
+	for name, old := range map[string]*fence{"its epoch is old": {epoch: h.fence.epoch - 1}, "its lease is lost": {epoch: h.fence.epoch, lost: true}} {
+		for action, do := range map[string]func() error{
+			"weights": func() error { return h.target.SetWeights(t.Context(), old, rollout.Weights{rollout.Green: 100}) },
+			"stop":    func() error { return h.target.Stop(t.Context(), old, rollout.Green) },
+			"start":   func() error { return h.target.Start(t.Context(), old, r) },
+			"pull":    func() error { return h.target.Pull(t.Context(), old, r) },
+			"migrate": func() error { return h.target.Migrate(t.Context(), old, r) },
+			"replace": func() error { return h.target.Replace(t.Context(), old, r) },
+		} {
+			err := do()
+			if action == "stop" && err == nil { // nothing is there to be stopped
+				continue
+			}
+			if err == nil || !strings.Contains(err.Error(), "epoch") && !errors.Is(err, lease.ErrLost) {
+				t.Errorf("%s, %s: %v", name, action, err)
+			}
+		}
+	}
+	h.serves("v1")
 }

@@ -311,7 +311,7 @@ func (h *host) roll(r rollout.Revision) (rollout.Ending, string) {
 
 // told prints the journal of a test that failed.
 func (h *host) told() {
-	if !h.Failed() {
+	if !h.Failed() && os.Getenv("TOLD") == "" {
 		return
 	}
 	var began time.Time
