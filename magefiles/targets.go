@@ -25,11 +25,6 @@ func Check(ctx context.Context, v *bool, without *string, jobs *int) error {
 	return run(ctx, request)
 }
 
-// Test runs all tests of this repository: Go (vet, lint, tests), Python (types, tests, DAGs).
-func Test(ctx context.Context, v *bool) error {
-	return run(ctx, pipeline.Request{Target: "test", Stages: pipeline.Tests(), Verbose: set(v)})
-}
-
 // Fix formats the Python code in place with isort and black, and says what changed.
 func Fix(ctx context.Context) error {
 	return run(ctx, pipeline.Request{Target: "fix", Stages: pipeline.Fix()})

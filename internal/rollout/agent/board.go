@@ -16,6 +16,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/judge"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/lease"
 	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
@@ -49,6 +50,11 @@ func (b *board) set(change func(*wire.Status)) {
 	b.mu.Lock()
 	change(&b.status)
 	b.mu.Unlock()
+	b.signal()
+}
+
+// signal has the status written soon. What only counts on is written with the next.
+func (b *board) signal() {
 	select {
 	case b.changed <- struct{}{}:
 	default: // somebody has said so already
@@ -153,44 +159,55 @@ func (b *board) window(w *wire.Window) {
 
 // observed takes in what was seen on the target.
 func (b *board) observed(now time.Time, o rollout.Observation) {
-	b.set(func(s *wire.Status) {
-		s.Observed, s.Trouble, s.Schemas = now.UTC(), "", o.Schema
-		slots := map[rollout.Slot]wire.Slot{}
-		for slot, seen := range o.Slots {
-			slots[slot] = wire.Slot{
-				Release: plain.Line(seen.Release), Digest: plain.Line(seen.Digest), Healthy: seen.Healthy,
-				Reason: b.text(seen.Reason), Restarts: seen.Restarts,
-				Weight: seen.Weight, Sessions: seen.Sessions, Traffic: s.Slots[slot].Traffic,
-			}
+	b.mu.Lock()
+	before, s := b.status, &b.status
+	s.Observed, s.Trouble, s.Schemas = now.UTC(), "", o.Schema
+	slots := map[rollout.Slot]wire.Slot{}
+	for slot, seen := range o.Slots {
+		slots[slot] = wire.Slot{
+			Release: plain.Line(seen.Release), Digest: plain.Line(seen.Digest), Healthy: seen.Healthy,
+			Reason: b.text(seen.Reason), Restarts: seen.Restarts,
+			Weight: seen.Weight, Sessions: seen.Sessions, Traffic: s.Slots[slot].Traffic,
 		}
-		s.Slots, s.Services = slots, map[string]wire.Service{}
-		for name, seen := range o.Services {
-			s.Services[plain.Line(name)] = wire.Service{
-				Image: plain.Line(seen.Image), Healthy: seen.Healthy, Reason: b.text(seen.Reason),
-			}
+	}
+	s.Slots, s.Services = slots, map[string]wire.Service{}
+	for name, seen := range o.Services {
+		s.Services[plain.Line(name)] = wire.Service{
+			Image: plain.Line(seen.Image), Healthy: seen.Healthy, Reason: b.text(seen.Reason),
 		}
-	})
+	}
+	news := before.Trouble != "" || !maps.Equal(before.Services, s.Services) || !maps.EqualFunc(before.Slots, s.Slots, alikeSlots)
+	b.mu.Unlock()
+	if news {
+		b.signal()
+	}
+}
+
+// alikeSlots reports whether only counts differ.
+func alikeSlots(a, b wire.Slot) bool {
+	a.Sessions, a.Traffic, b.Sessions, b.Traffic = 0, nil, 0, nil
+	return a == b
 }
 
 // traffic takes in what passed through lately, and what since the last time for the totals. Nil is that nobody knows.
 func (b *board) traffic(from, to time.Time, lately, since *compose.Live) {
-	b.set(func(s *wire.Status) {
-		slots := maps.Clone(s.Slots)
-		for slot, seen := range slots {
-			seen.Traffic = nil
-			if lately != nil {
-				seen.Traffic = traffic(from, to, lately.Slots[slot])
-			}
-			slots[slot] = seen
-			if since != nil && seen.Release != "" {
-				t := b.totals[seen.Release]
-				t.requests += since.Slots[slot].Requests
-				t.errors += since.Slots[slot].Errors
-				b.totals[seen.Release] = t
-			}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	slots := maps.Clone(b.status.Slots)
+	for slot, seen := range slots {
+		seen.Traffic = nil
+		if lately != nil {
+			seen.Traffic = traffic(from, to, lately.Slots[slot])
 		}
-		s.Slots = slots
-	})
+		slots[slot] = seen
+		if since != nil && seen.Release != "" {
+			t := b.totals[seen.Release]
+			t.requests += since.Slots[slot].Requests
+			t.errors += since.Slots[slot].Errors
+			b.totals[seen.Release] = t
+		}
+	}
+	b.status.Slots = slots
 }
 
 func traffic(from, to time.Time, t compose.Traffic) *wire.Traffic {
@@ -229,11 +246,17 @@ func (b *board) seen(now time.Time) (wire.Status, map[string]total) {
 // show writes status.json, if this agent still leads: one that slept must not overwrite what another says. Whoever was
 // overtaken between the question and the write is overwritten itself within seconds.
 func (l *leader) show(ctx context.Context) error {
+	l.showing.Lock() // what is older must not be written later
+	defer l.showing.Unlock()
 	if err := l.held.Check(ctx); err != nil {
 		return err
 	}
+	now, err := lease.Read(l.State)
+	if err != nil {
+		return err
+	}
 	s, _ := l.board.seen(l.Now())
-	s.Alerts = l.alerts.recent()
+	s.Alerts, s.Lease.Expires = l.alerts.recent(), now.Expires
 	content, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)

@@ -152,6 +152,10 @@ func (l *leader) roll(ctx context.Context) error {
 	}
 	l.say("%s: %s serves (%s)", end.ID, orNothing(end.Target), end.Kind)
 	l.point("after end")
+	// Whoever sees the result finds a status that fits.
+	if err := l.show(ctx); err != nil {
+		return err
+	}
 	if _, err := l.settle(ctx); err != nil {
 		return err
 	}

@@ -184,12 +184,13 @@ func (l *leader) sweepResults() error {
 // settle answers the orders that are done, and throws away what is none. It returns those that wait.
 func (l *leader) settle(ctx context.Context) (waiting []string, err error) {
 	state := l.driver.State()
-	if last := state.Last; last != nil && last.Order != "" && wire.ValidID(last.Order) {
+	if last := state.Last; last != nil && last.Order != l.answered && wire.ValidID(last.Order) {
 		if _, there, err := readResult(l.layout, last.Order); err == nil && !there {
 			if err := l.answer(ended(*last)); err != nil {
 				return nil, err
 			}
 		}
+		l.answered = last.Order
 	}
 	names, err := orderFiles(l.layout)
 	if err != nil {

@@ -62,9 +62,11 @@ type leader struct {
 	reserve *reserve
 	mask    *mask
 
+	showing   sync.Mutex
 	mu        sync.Mutex
 	chronicle *chronicle
 
+	answered string               // order of the last ending, once its result is there
 	drifting map[string]time.Time // since when, by part
 	disk     time.Time            // when it was looked at
 	answers  map[string][][]byte  // bodies of requests, by digest

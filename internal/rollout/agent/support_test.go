@@ -30,7 +30,8 @@ type site struct {
 	world  *rollouttest.World
 	layout wire.Layout
 	bundle string
-	extra  sync.Mutex // of synthetic load
+	base   float64    // requests a second that users bring
+	extra  sync.Mutex // of synthetic load, and of base
 	log    *locked
 }
 
@@ -63,20 +64,20 @@ func memory(t *testing.T) string {
 
 func newSite(t *testing.T, dir string) *site {
 	t.Helper()
-	s := &site{T: t, world: rollouttest.New(users), layout: wire.Layout{Dir: dir}, log: &locked{}}
+	s := &site{T: t, world: rollouttest.New(users), base: users, layout: wire.Layout{Dir: dir}, log: &locked{}}
 	s.bundle = s.put(settings())
 	return s
 }
 
 func settings() wire.Settings {
 	step := func(weight int) wire.Step {
-		return wire.Step{Weight: weight, Window: wire.Duration(time.Minute), Deadline: wire.Duration(3 * time.Minute)}
+		return wire.Step{Weight: weight, Window: wire.Duration(20 * time.Second), Deadline: wire.Duration(time.Minute)}
 	}
 	d := func(seconds float64) wire.Duration { return wire.Duration(seconds * float64(time.Second)) }
 	return wire.Settings{
 		Schema: wire.Schema, Environment: "production", Gate: wire.GateRequired,
 		Times: wire.Times{
-			Pull: d(60), Migrate: d(60), Ready: d(60), Smoke: d(20), Replace: d(60), Verify: d(20), Drain: d(30), Blind: d(30), Poll: d(0.5),
+			Pull: d(60), Migrate: d(60), Ready: d(60), Smoke: d(20), Replace: d(60), Verify: d(20), Drain: d(30), Blind: d(30), Poll: d(1),
 		},
 		Judge:     wire.Plan{Steps: []wire.Step{step(5), step(100)}, Alpha: 0.001, Guard: 0.05, MinRequests: 100},
 		Synthetic: wire.SyntheticSettings{Rate: 100},
@@ -172,6 +173,7 @@ type running struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	killed string // where, if it was
+	died   time.Time
 }
 
 // serve starts an agent. It may die at one of the points.
@@ -184,7 +186,10 @@ func (s *site) start(c Config, points *rollouttest.Points) *running {
 		points = rollouttest.KillAt(0)
 	}
 	c.State, c.Environment, c.Project, c.Version = s.layout.Dir, "production", "meter-production", "test"
-	c.Now, c.Log, c.Journal, c.Point = time.Now, s.log, points.Log, points.Pass
+	c.Now, c.Log, c.Point = time.Now, s.log, points.Pass
+	if c.Journal == nil {
+		c.Journal = points.Log
+	}
 	c.Reserve = 64 << 10
 	if c.Target == nil {
 		c.Target = func(context.Context) (Target, error) {
@@ -202,7 +207,7 @@ func (s *site) start(c Config, points *rollouttest.Points) *running {
 			switch k := recover().(type) {
 			case nil:
 			case rollouttest.Killed:
-				r.killed = k.Point
+				r.killed, r.died = k.Point, time.Now()
 				cancel()
 			default:
 				panic(k)
@@ -243,10 +248,18 @@ func (l listener) Synthetic(ctx context.Context, rate float64, _ [][]byte) (comp
 	l.extra.Lock()
 	defer l.extra.Unlock()
 	began := time.Now()
-	l.world.Rate(rate)
+	l.world.Rate(l.base + rate)
 	<-ctx.Done()
-	l.world.Rate(0.1)
+	l.world.Rate(l.base)
 	return compose.Sent{Requests: int64(rate * time.Since(began).Seconds())}, nil
+}
+
+// users changes how many requests a second users bring.
+func (s *site) users(rate float64) {
+	s.extra.Lock()
+	defer s.extra.Unlock()
+	s.base = rate
+	s.world.Rate(rate)
 }
 
 // sound holds after everything: no strict rule of the target was broken, and the chain is whole.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,21 +99,13 @@ func (t *Target) Start(ctx context.Context, fence rollout.Fence, r rollout.Revis
 	return nil
 }
 
-// accounts as which the proxy runs: the public image's.
+// proxyUser is the account of the proxy in its public image.
 const proxyUser = 99
 
 // prepareProxy makes the proxy's directories and its first configuration.
 func (t *Target) prepareProxy(s slots) error {
-	for _, dir := range []string{filepath.Dir(t.proxyConfig()), filepath.Dir(t.socket.Path)} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	// It makes its socket there; the agent, as root, makes that of the log.
-	if os.Geteuid() == 0 {
-		if err := os.Chown(filepath.Dir(t.socket.Path), proxyUser, proxyUser); err != nil {
-			return err
-		}
+	if err := errors.Join(t.prepareRun(), os.MkdirAll(filepath.Dir(t.proxyConfig()), 0o755)); err != nil {
+		return err
 	}
 	if _, err := os.Stat(t.proxyConfig()); err == nil {
 		return nil
@@ -120,8 +113,21 @@ func (t *Target) prepareProxy(s slots) error {
 	return t.writeProxy(s)
 }
 
-// Replace implements rollout.Backend. Tables that what runs once keeps for itself are migrated first; that only ever
-// expands them, and going back needs none.
+// prepareRun makes the directory of the sockets: the proxy makes its own there, and the agent, as root, that of the log.
+// Nobody else gets in.
+func (t *Target) prepareRun() error {
+	dir := filepath.Dir(t.socket.Path)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	if os.Geteuid() == 0 {
+		return os.Chown(dir, proxyUser, proxyUser)
+	}
+	return nil
+}
+
+// Replace implements rollout.Backend. Tables that what runs once keeps for itself are migrated first, by the first release
+// that has that image.
 func (t *Target) Replace(ctx context.Context, fence rollout.Fence, r rollout.Revision) error {
 	settings, err := t.settings(r)
 	if err != nil {
@@ -131,34 +137,35 @@ func (t *Target) Replace(ctx context.Context, fence rollout.Fence, r rollout.Rev
 	if err != nil {
 		return fmt.Errorf("replace by %s: %w", r.Release, err)
 	}
-	var services, migrations []string
+	services, names := map[string]bool{}, map[string]bool{}
 	for service, name := range settings.Services {
-		seen := serviceSeen(v, service, name)
-		if seen.Image == r.Images[name] {
-			continue
-		}
-		services = append(services, service)
-		if task := name + "-migrate"; !slices.Contains(migrations, task) {
-			migrations = append(migrations, task)
+		if serviceSeen(v, service, name).Image != r.Images[name] {
+			services[service], names[name] = true, true
 		}
 	}
 	if len(services) == 0 {
 		return nil
 	}
-	slices.Sort(services)
-	slices.Sort(migrations)
-	for _, task := range migrations {
-		if err := t.migrate(ctx, fence, r, task); err != nil {
+	s := v.slots
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if slices.Contains(s.Migrated, r.Images[name]) {
+			continue
+		}
+		if err := t.migrate(ctx, fence, r, name+"-migrate"); err != nil {
 			return err
 		}
+		s.migrated(r.Images[name])
+		if err := writeJSON(t.slotsFile(), s); err != nil {
+			return fmt.Errorf("replace by %s: %w", r.Release, err)
+		}
 	}
-	if err := t.prepare(v.slots, r); err != nil {
+	if err := t.prepare(s, r); err != nil {
 		return fmt.Errorf("replace by %s: %w", r.Release, err)
 	}
 	if err := t.admit(ctx, fence); err != nil {
 		return err
 	}
-	up := append([]string{"up", "--detach", "--no-deps", "--pull", "never"}, services...)
+	up := append([]string{"up", "--detach", "--no-deps", "--pull", "never"}, slices.Sorted(maps.Keys(services))...)
 	if err := t.compose(ctx, r, up...); err != nil {
 		return fmt.Errorf("replace by %s: %w", r.Release, err)
 	}

@@ -41,7 +41,7 @@ func (t *Target) compose(ctx context.Context, r rollout.Revision, args ...string
 		return err
 	}
 	if out.ExitCode != 0 {
-		return failed{"docker compose " + args[0], out.ExitCode, tail(string(out.Stdout) + "\n" + string(out.Stderr))}
+		return failed{"docker compose " + strings.Join(args, " "), out.ExitCode, tail(string(out.Stdout) + "\n" + string(out.Stderr))}
 	}
 	return nil
 }
@@ -80,5 +80,5 @@ func (t *Target) once(ctx context.Context, fence rollout.Fence, r rollout.Revisi
 	if err := t.clear(ctx, service); err != nil {
 		return err
 	}
-	return t.compose(ctx, r, "--profile", "task", "run", "--rm", "--no-TTY", "--quiet-pull", service)
+	return t.compose(ctx, r, "run", "--rm", "--no-TTY", "--quiet-pull", service)
 }

@@ -22,6 +22,17 @@ type slots struct {
 	Revisions map[rollout.Slot]rollout.Revision `json:"revisions"`
 	Weights   rollout.Weights                   `json:"weights"`
 	Started   rollout.Slot                      `json:"started"` // last
+	// Migrated are the images whose own tables were migrated to: going back to one, nothing is to be migrated, and an
+	// older program would not even know the newer tables.
+	Migrated []string `json:"migrated,omitempty"`
+}
+
+// mostMigrated images are remembered.
+const mostMigrated = 100
+
+func (s *slots) migrated(image string) {
+	s.Migrated = append(s.Migrated, image)
+	s.Migrated = s.Migrated[max(0, len(s.Migrated)-mostMigrated):]
 }
 
 func (t *Target) slotsFile() string { return filepath.Join(t.config.State, "slots.json") }

@@ -76,7 +76,7 @@ func (t *Target) writeProxy(s slots) error {
 
 // Listen implements Listener.
 func (t *Target) Listen(ctx context.Context) error {
-	if err := os.MkdirAll(filepath.Dir(t.socket.Path), 0o755); err != nil {
+	if err := t.prepareRun(); err != nil {
 		return fmt.Errorf("listen to the proxy's log: %w", err)
 	}
 	t.mu.Lock()

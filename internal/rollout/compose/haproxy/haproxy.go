@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"text/template"
 )
 
@@ -46,6 +47,15 @@ func Render(text string, v Values) ([]byte, error) {
 	if err := v.check(); err != nil {
 		return nil, fmt.Errorf("render the proxy's configuration: %w", err)
 	}
+	v.Servers = slices.Clone(v.Servers)
+	weights := map[string]int{}
+	for _, s := range v.Servers {
+		weights[s.Name] = s.Weight
+	}
+	weights = reduced(weights)
+	for i, s := range v.Servers {
+		v.Servers[i].Weight = weights[s.Name]
+	}
 	t, err := template.New("haproxy.cfg").Option("missingkey=error").Parse(text)
 	var out bytes.Buffer
 	if err == nil {
@@ -55,6 +65,26 @@ func Render(text string, v Values) ([]byte, error) {
 		return nil, fmt.Errorf("render the proxy's configuration: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// reduced are the same shares in the smallest numbers. HAProxy deals requests out in rounds of 16 times the sum of the
+// weights, and a weight that is changed in the midst of one takes effect on the whole of it: with 50 and 50 after 90 and
+// 10, more than a hundred requests in a row went to one server; with 1 and 1 after 9 and 1, at most a few do.
+func reduced(weights map[string]int) map[string]int {
+	divisor := 0
+	for _, w := range weights {
+		for a := w; a != 0; {
+			divisor, a = a, divisor%a
+		}
+	}
+	if divisor == 0 {
+		return weights
+	}
+	small := map[string]int{}
+	for name, w := range weights {
+		small[name] = w / divisor
+	}
+	return small
 }
 
 func (v Values) check() error {

@@ -418,7 +418,7 @@ func TestHostileValuesAreRefused(t *testing.T) {
 	}
 	text := haproxytest.Template(t)
 	out, err := haproxy.Render(text, good())
-	if err != nil || !strings.Contains(string(out), "server green model-api-green:8000 weight 5 resolvers engine") {
+	if err != nil || !strings.Contains(string(out), "server green model-api-green:8000 weight 1 resolvers engine") {
 		t.Errorf("%s, %v", out, err)
 	}
 	for name, spoil := range map[string]func(*haproxy.Values){

@@ -52,15 +52,16 @@ func (s Socket) ask(ctx context.Context, commands string) (string, error) {
 	return string(answer), err
 }
 
-// SetWeights sets each server's weight. They act when it returns: the proxy has said so, and was asked again.
+// SetWeights sets each server's weight, in percent. They act when it returns: the proxy has said so, and was asked again.
 func (s Socket) SetWeights(ctx context.Context, weights map[string]int) error {
-	// The rising ones first, so that at no time all are at 0.
+	// The greatest first, so that at no time all are at 0.
 	names := slices.SortedFunc(maps.Keys(weights), func(a, b string) int {
 		return cmp.Or(cmp.Compare(weights[b], weights[a]), cmp.Compare(a, b))
 	})
 	var commands []string
+	small := reduced(weights)
 	for _, name := range names {
-		commands = append(commands, fmt.Sprintf("set server %s/%s weight %d", Backend, name, weights[name]))
+		commands = append(commands, fmt.Sprintf("set server %s/%s weight %d", Backend, name, small[name]))
 	}
 	answer, err := s.ask(ctx, strings.Join(commands, ";"))
 	if err != nil {
@@ -94,7 +95,7 @@ type ServerState struct {
 	Address  string // host:port; with no host as long as its name is not known
 	Up       bool
 	Status   string // in its words
-	Weight   int    // that was set
+	Weight   int    // that was set, in percent of all
 	Sessions int    // requests that are with it, or wait for it
 }
 
@@ -163,10 +164,25 @@ func (s *State) readTable(table string) error {
 			return row.err
 		}
 	}
+	s.share()
 	if !front || len(s.Servers) == 0 {
 		return fmt.Errorf("it has no frontend %q, or no server in %q", Frontend, Backend)
 	}
 	return nil
+}
+
+// share makes percent of what is set.
+func (s *State) share() {
+	sum := 0
+	for _, server := range s.Servers {
+		sum += server.Weight
+	}
+	for name, server := range s.Servers {
+		if sum > 0 {
+			server.Weight = (200*server.Weight + sum) / (2 * sum)
+			s.Servers[name] = server
+		}
+	}
 }
 
 type row struct {
