@@ -68,7 +68,10 @@ func TestEngineDeploys(t *testing.T) {
 	y.commit("third")
 	y.build(composetest.Knobs{"SERVER_ERRORS": "0.5"})
 	y.refused(Deploy(glass("")), "-breakGlass has no reason")
+	stop = y.load(y.ports[3])
 	y.refused(Deploy(glass("the fix can't wait")), "rolled back", "green fails", "after the phase smoked", "BreakGlass", "serves again")
+	asked, failed = stop()
+	t.Logf("%d requests, %d failed", asked, failed)
 
 	y.run(DeployStatus(y.production, true))
 	y.run(DeployHistory(HistoryRequest{Environment: y.production, Verbose: true}))
@@ -105,7 +108,7 @@ func TestEngineRefusals(t *testing.T) {
 		want   string
 	}{
 		{"pylint 7.9", metric("quality", "pylint_score", 7.9), "quality:pylint: found pylint_score 7.9; expected at least 8"},
-		{"one failing test", metric("unit", "tests_failed", 1), "unit:pytest: found tests_failed 1 tests"},
+		{"one failing test", metric("unit", "tests_failed", 1), "unit:pytest: found tests_failed 1"},
 		{"zero tests", metric("unit", "tests_passed", 0), "unit:pytest: found tests_passed 0"},
 		{"a skipped test", metric("unit", "tests_skipped", 1), "unit:pytest: found tests_skipped 1"},
 		{"a slow answer", metric("benchmark", "p95", 101), "benchmark:api: found p95 101"},
