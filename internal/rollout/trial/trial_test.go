@@ -22,7 +22,7 @@ func TestOwner(t *testing.T) {
 }
 
 func TestReadWeights(t *testing.T) {
-	weights, err := readWeights("# pxname,svname,status,weight,act,\nmodel_api,blue,UP,75,1,\nmodel_api,green,UP,25,1,\n\n")
+	weights, err := readWeights("# pxname,svname,status,weight,act,\nmodel_api,blue,UP,3,1,\nmodel_api,green,UP,1,1,\n\n")
 	if err != nil || weights[rollout.Blue] != 75 || weights[rollout.Green] != 25 {
 		t.Error(weights, err)
 	}
