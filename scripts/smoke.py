@@ -229,7 +229,7 @@ def airflow(told: Told) -> None:
         except Wrong:
             if time.monotonic() >= deadline:
                 raise
-        time.sleep(1)
+        time.sleep(0.5)
 
 
 def _dags(server: Part, expected: list[str]) -> None:
@@ -268,9 +268,9 @@ def judge(name: str, told: Told) -> dict[str, Any]:
         outcome |= {"status": "failed", "message": str(error), **error.parts}
     except NotAsked as error:
         outcome |= {"status": "error", "message": str(error)}
-    except (
-        Exception
-    ) as error:  # pylint: disable=broad-exception-caught  # an answer of another form
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        outcome |= {"status": "failed", "message": f"an answer has another form: {_line(error)}"}
+    except Exception as error:  # pylint: disable=broad-exception-caught  # nothing was judged
         outcome |= {"status": "error", "message": _line(error)}
     return outcome | {"seconds": round(time.monotonic() - begin, 3)}
 

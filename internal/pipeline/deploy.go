@@ -81,7 +81,7 @@ func (s *Session) environment(name string) error {
 func (s *Session) deployOptions(r DeployRequest) deploy.Options {
 	return deploy.Options{
 		Environment: r.Environment, Release: r.Release, Again: r.Again, Actor: s.actor(), Reason: r.Reason, BreakGlass: r.BreakGlass,
-		Generated: filepath.Join(s.State, "secrets"), Now: s.Host.Now,
+		Generated: filepath.Join(s.State, "secrets"), Now: s.Host.Now, Module: s.Host.Module,
 	}
 }
 

@@ -139,7 +139,7 @@ func historyText(all []wire.Deployment, verbose bool) string {
 		if end == "" {
 			end = "under way"
 		}
-		if d.Breaks {
+		if d.BrokeGlass {
 			end += ", glass broken"
 		}
 		why := d.Reason

@@ -16,7 +16,7 @@ var errAgain = errors.New("the window begins anew")
 func (d *Driver) shift(ctx context.Context) error {
 	roll := d.state.Roll
 	steps := d.steps()
-	if len(steps) == 1 {
+	if roll.Kind != Forward || roll.From == nil { // nothing to compare with, or nothing to find out
 		if err := d.weigh(ctx, 100); err != nil {
 			return err
 		}

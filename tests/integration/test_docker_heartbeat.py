@@ -27,8 +27,8 @@ def fixture_jobs(database_url: str) -> str:
     ("row", "code", "said"),
     [
         pytest.param(None, 1, "no heartbeat", id="none"),
-        pytest.param(("DagProcessorJob", "{host}", "running", 5), 0, "5 s ago", id="young"),
-        pytest.param(("DagProcessorJob", "{host}", "running", 90), 1, "90 s ago", id="old"),
+        pytest.param(("DagProcessorJob", "{host}", "running", 5), 0, "last heartbeat", id="young"),
+        pytest.param(("DagProcessorJob", "{host}", "running", 90), 1, "last heartbeat", id="old"),
         pytest.param(("DagProcessorJob", "{host}", "failed", 5), 1, "no heartbeat", id="failed"),
         pytest.param(("DagProcessorJob", "other", "running", 5), 1, "no heartbeat", id="host"),
         pytest.param(("SchedulerJob", "{host}", "running", 5), 1, "no heartbeat", id="role"),

@@ -160,9 +160,8 @@ func (t *Target) Head(ctx context.Context) (string, error) {
 	return head, nil
 }
 
-// Smoke has the agent ask all parts together, as a user of them would, and returns what they said. ErrRefused: some part
-// gave a wrong answer, or none.
-func (t *Target) Smoke(ctx context.Context, log func(format string, args ...any)) (string, error) {
-	out, err := t.ask(ctx, nil, func(line string) { log("%s", line) }, "smoke")
-	return string(out.Stdout), err
+// Smoke has the agent ask all parts together, as a user of them would. ErrRefused: some part gave a wrong answer, or none.
+func (t *Target) Smoke(ctx context.Context, log func(format string, args ...any)) error {
+	_, err := t.ask(ctx, nil, func(line string) { log("%s", line) }, "smoke", "-environment", t.Environment, "-project", t.Project())
+	return err
 }

@@ -127,4 +127,3 @@ func lastWords(out engine.Output) string {
 	const most = 600
 	return strings.TrimSpace(plain.Line(strings.ReplaceAll(text[max(0, len(text)-most):], "\n", " ")))
 }
-

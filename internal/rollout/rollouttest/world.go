@@ -92,6 +92,14 @@ func (w *World) Blind(blind bool) {
 	w.blind = blind
 }
 
+// Rate changes how many requests a second there are.
+func (w *World) Rate(rate float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count()
+	w.rate = rate
+}
+
 // Upset gives the weights as a proxy would that has lost them.
 func (w *World) Upset(weights rollout.Weights) {
 	w.mu.Lock()

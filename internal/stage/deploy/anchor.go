@@ -62,7 +62,9 @@ func Anchored(ctx context.Context, k Keeper, repository, environment string) (An
 	return a, true, nil
 }
 
-func validHead(head string) bool { return regexp.MustCompile(`^[0-9a-zA-Z:]{8,200}$`).MatchString(head) }
+func validHead(head string) bool {
+	return regexp.MustCompile(`^[0-9a-zA-Z:]{8,200}$`).MatchString(head)
+}
 
 // anchor checks the audit log against the last anchor, and only then keeps its new head.
 func (d deployer) anchor(ctx context.Context, scope engine.Scope) (engine.Judgement, error) {

@@ -57,13 +57,13 @@ const (
 
 // A Result is what became of an order.
 type Result struct {
-	ID     string    `json:"id"`
-	Roll   string    `json:"roll,omitempty"` // of a refused order, none
-	State  State     `json:"state"`
-	Kind   string    `json:"kind"`
-	Target string    `json:"target,omitempty"` // release that serves now; empty: nothing
-	Reason string    `json:"reason,omitempty"` // why it was refused or rolled back
-	Ended  time.Time `json:"ended"`
+	ID     string       `json:"id"`
+	Roll   string       `json:"roll,omitempty"` // of a refused order, none
+	State  State        `json:"state"`
+	Kind   rollout.Kind `json:"kind"`
+	Target string       `json:"target,omitempty"` // release that serves now; empty: nothing
+	Reason string       `json:"reason,omitempty"` // why it was refused or rolled back
+	Ended  time.Time    `json:"ended"`
 }
 
 const (
@@ -138,7 +138,7 @@ func (g Gate) check() error {
 	}
 	err := line("break_glass", g.BreakGlass, longestText)
 	for i, s := range g.Accepted {
-		if !digest().MatchString(s.Digest) || s.Predicate == "" || s.Subject == "" {
+		if !digest.MatchString(s.Digest) || s.Predicate == "" || s.Subject == "" {
 			return fmt.Errorf("statement %d of its gate: it needs a digest (sha256:…), a predicate and a subject", i)
 		}
 		for _, text := range []string{s.Predicate, s.Subject, s.Signer, s.Summary} {
@@ -155,9 +155,9 @@ func checkRevision(r rollout.Revision) error {
 		return errors.New("its revision has a slot: the agent chooses that")
 	case r.Release == "":
 		return errors.New("its revision has no release")
-	case !digest().MatchString(r.Digest):
+	case !digest.MatchString(r.Digest):
 		return fmt.Errorf("the digest %q of its revision is not sha256:…", plain.Line(r.Digest))
-	case !digest().MatchString(r.Bundle):
+	case !digest.MatchString(r.Bundle):
 		return fmt.Errorf("the bundle %q of its revision is not sha256:…", plain.Line(r.Bundle))
 	}
 	if err := errors.Join(line("release", r.Release, longestName), line("schema", r.Schema, longestName)); err != nil {
@@ -165,7 +165,7 @@ func checkRevision(r rollout.Revision) error {
 	}
 	serves := false
 	for image, named := range r.Images {
-		if !name().MatchString(image) || !reference().MatchString(named) {
+		if !name.MatchString(image) || !reference.MatchString(named) {
 			return fmt.Errorf("image %q of its revision is not repository@sha256:…, but %q", plain.Line(image), plain.Line(named))
 		}
 		serves = serves || strings.HasSuffix(named, "@"+r.Digest)
@@ -176,11 +176,13 @@ func checkRevision(r rollout.Revision) error {
 	return nil
 }
 
-func digest() *regexp.Regexp { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`) }
-
-func reference() *regexp.Regexp {
-	return regexp.MustCompile(`^[a-z0-9][a-zA-Z0-9._:/-]{0,254}@sha256:[0-9a-f]{64}$`)
-}
+var (
+	digest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	reference = regexp.MustCompile(`^[a-z0-9][a-zA-Z0-9._:/-]{0,254}@sha256:[0-9a-f]{64}$`)
+	// orderID is such that IDs sort by their time.
+	orderID  = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}$`)
+	variable = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,62}$`)
+)
 
 // line demands text of one line that can be shown as it is.
 func line(what, text string, most int) error {
@@ -199,7 +201,7 @@ func validID() *regexp.Regexp {
 }
 
 // ValidID reports whether it can be the ID of an order, and so part of a path.
-func ValidID(id string) bool { return validID().MatchString(id) }
+func ValidID(id string) bool { return orderID.MatchString(id) }
 
 // Secrets are the values for each service, on their way to files that only its user can read.
 type Secrets map[string]ServiceSecrets
@@ -229,19 +231,18 @@ func DecodeSecrets(r io.Reader) (Secrets, error) {
 }
 
 func (s Secrets) check() error {
-	variable := regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,62}$`)
 	if len(s) == 0 {
 		return errors.New("there is no service in it")
 	}
 	for service, secrets := range s {
-		if !name().MatchString(service) {
+		if !name.MatchString(service) {
 			return fmt.Errorf("service %q is no name", plain.Line(service))
 		}
 		if secrets.UID < 0 || secrets.UID > 1<<31-2 {
 			return fmt.Errorf("the uid %d of %s is none", secrets.UID, service)
 		}
-		for name := range secrets.Values {
-			if !variable.MatchString(name) {
+		for secret := range secrets.Values {
+			if !variable.MatchString(secret) {
 				return fmt.Errorf("a secret of %s has a name that is not of capital letters, digits and _", service)
 			}
 		}

@@ -95,7 +95,7 @@ type SyntheticSettings struct {
 
 const fastest = 2000 // synthetic requests a second
 
-func name() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`) }
+var name = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
 // ReadSettings reads and checks them.
 func ReadSettings(r io.Reader) (Settings, error) {
@@ -118,17 +118,17 @@ func (s Settings) Check() error {
 	switch {
 	case s.Schema != Schema:
 		return fmt.Errorf("schema %d, not %d: deployer and agent are of different versions", s.Schema, Schema)
-	case !name().MatchString(s.Environment):
+	case !name.MatchString(s.Environment):
 		return fmt.Errorf("environment %q: give it a name of small letters, digits and -", s.Environment)
 	case s.Gate != GateRequired && s.Gate != GateOptional:
 		return fmt.Errorf("gate %q: it is %q or %q", s.Gate, GateRequired, GateOptional)
 	case s.Synthetic.Rate < 0 || s.Synthetic.Rate > fastest:
 		return fmt.Errorf("synthetic rate %g: it is 0 to %d a second", s.Synthetic.Rate, fastest)
-	case !name().MatchString(s.Serving):
+	case !name.MatchString(s.Serving):
 		return fmt.Errorf("serving %q: name the image that serves", s.Serving)
 	}
 	for service, image := range s.Services {
-		if !name().MatchString(service) || !name().MatchString(image) || image == s.Serving {
+		if !name.MatchString(service) || !name.MatchString(image) || image == s.Serving {
 			return fmt.Errorf("service %q of image %q: both need a name, and not that of what serves", service, image)
 		}
 	}

@@ -182,24 +182,24 @@ type Entry struct {
 
 // A Deployment is one line of the history: a roll-out from its beginning to its end.
 type Deployment struct {
-	Roll     string       `json:"roll"`
-	Order    string       `json:"order,omitempty"`
-	Kind     rollout.Kind `json:"kind"`
-	Release  string       `json:"release"` // where it was to go
-	From     string       `json:"from,omitempty"`
-	Actor    string       `json:"actor"`
-	Reason   string       `json:"reason,omitempty"`
-	Commit   time.Time    `json:"committed,omitzero"`
-	Began    time.Time    `json:"began"`
-	Ended    time.Time    `json:"ended,omitzero"` // zero: under way
-	Seconds  float64      `json:"seconds,omitempty"`
-	State    State        `json:"state,omitempty"` // done or rolled back; empty: under way
-	Failure  string       `json:"failure,omitempty"`
-	Failed   time.Time    `json:"failed,omitzero"` // when it turned back
-	Gate     string       `json:"gate,omitempty"`
-	Breaks   bool         `json:"broke_glass,omitempty"`
-	Phases   []PhaseTime  `json:"phases,omitempty"`
-	Takeover int          `json:"takeovers,omitempty"` // agents that went on with it
+	Roll       string       `json:"roll"`
+	Order      string       `json:"order,omitempty"`
+	Kind       rollout.Kind `json:"kind"`
+	Release    string       `json:"release"` // where it was to go
+	From       string       `json:"from,omitempty"`
+	Actor      string       `json:"actor"`
+	Reason     string       `json:"reason,omitempty"`
+	Commit     time.Time    `json:"committed,omitzero"`
+	Began      time.Time    `json:"began"`
+	Ended      time.Time    `json:"ended,omitzero"` // zero: under way
+	Seconds    float64      `json:"seconds,omitempty"`
+	State      State        `json:"state,omitempty"` // done or rolled back; empty: under way
+	Failure    string       `json:"failure,omitempty"`
+	Failed     time.Time    `json:"failed,omitzero"` // when it turned back
+	Gate       string       `json:"gate,omitempty"`
+	BrokeGlass bool         `json:"broke_glass,omitempty"`
+	Phases     []PhaseTime  `json:"phases,omitempty"`
+	Takeovers  int          `json:"takeovers,omitempty"` // agents that went on with it
 }
 
 // A PhaseTime is how long a phase of a deployment took.
