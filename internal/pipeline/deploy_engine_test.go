@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
 )
@@ -52,7 +53,14 @@ func TestEngineDeploys(t *testing.T) {
 		t.Fatal("the merge made no commit of its own")
 	}
 	stop := y.load(y.ports[3])
-	y.run(Full(FullRequest{Reason: "merge of develop"}))
+	whole := make(chan error)
+	go func() { whole <- y.try(t.Context(), Full(FullRequest{Reason: "merge of develop"})) }()
+	// Meanwhile a second one comes, and is told who is at it.
+	y.shifting(y.production)
+	y.run(DeployAsk(y.production, rollout.Pause, "let me look"))
+	y.refused(Deploy(production), "is under way to "+merged[:10], "begun by ada@", "merge of develop", "deploy:abort")
+	y.run(DeployAsk(y.production, rollout.Resume, ""))
+	y.do(<-whole)
 	asked, failed := stop()
 	t.Logf("%d requests, %d failed", asked, failed)
 	if asked < 200 || failed > 0 {

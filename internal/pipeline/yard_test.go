@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,8 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/registry"
 	"github.com/meter-ml/meter-pipeline/internal/registry/registrytest"
+	"github.com/meter-ml/meter-pipeline/internal/rollout"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest/known"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
@@ -50,6 +53,7 @@ type yard struct {
 	ports      []int
 	canary     string
 	state      string
+	mu         sync.Mutex
 	said       strings.Builder // all that went to the terminal
 }
 
@@ -317,7 +321,9 @@ func (y *yard) try(ctx context.Context, action Action) error {
 	}
 	err = Open(ctx, Host{Dir: y.dir, Env: env, Out: out, Err: out, Now: time.Now, Module: y.repository}, action)
 	content, readErr := os.ReadFile(out.Name())
+	y.mu.Lock()
 	y.said.Write(content)
+	y.mu.Unlock()
 	y.t.Logf("%s\n=> %v", content, err)
 	return errors.Join(err, readErr)
 }
@@ -384,6 +390,22 @@ func (y *yard) leaks() {
 		return err
 	})
 	y.do(err)
+}
+
+// shifting waits until the traffic of an environment is being shifted.
+func (y *yard) shifting(environment string) {
+	y.t.Helper()
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+		content, err := os.ReadFile(filepath.Join(y.state, environment, "status.json"))
+		if err != nil {
+			continue
+		}
+		status, err := wire.DecodeStatus(bytes.NewReader(content))
+		if err == nil && status.Roll != nil && status.Roll.Phase == rollout.Smoked {
+			return
+		}
+	}
+	y.t.Fatal("no traffic is being shifted")
 }
 
 // docker asks the engine. What a container that has ended does not have is empty.

@@ -176,6 +176,10 @@ func (t *Target) predictions(ctx context.Context, v view, from time.Time) (map[r
 	defer t.scrapes.mu.Unlock()
 	all := map[rollout.Slot]map[string][]float64{}
 	for _, slot := range t.weighted(v) {
+		started, err := time.Parse(time.RFC3339Nano, v.members[serviceOf(slot)].State.StartedAt)
+		if err != nil || started.After(from) {
+			return nil, errors.Join(fmt.Errorf("read metrics of slot %s: its counters began anew at %s", slot, started.Format(time.TimeOnly)), err)
+		}
 		kept := t.scrapes.of[slot]
 		first := slices.IndexFunc(kept, func(s scrape) bool { return !s.at.Before(from) })
 		last := len(kept) - 1
