@@ -25,9 +25,9 @@ func All() []Trial {
 	for _, b := range bads() {
 		all = append(all, badTrial(b))
 	}
-	all = append(all, healthyTrial(20), killTrial(), rivals())
+	all = append(all, healthyTrial(20), killTrial(), abandoned(), rivals(), unreached())
 	for _, f := range faults() {
 		all = append(all, faultTrial(f))
 	}
-	return append(all, engineTrial(false), engineTrial(true), secretTrial())
+	return append(all, engineTrial(false), engineTrial(true), refuseTrial(), secretTrial())
 }

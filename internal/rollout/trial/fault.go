@@ -326,6 +326,116 @@ func (s *Site) race(ctx context.Context, round int) (string, error) {
 	return result.Target, err
 }
 
+// unreached orders a release whose images are not on the target, while the registry is away.
+func unreached() Trial {
+	return Trial{"fault", "registry gone before the pull", func(ctx context.Context, l *Lab, r *Report) (err error) {
+		settings := settings(3 * time.Second)
+		settings.Times.Pull = wire.Duration(15 * time.Second)
+		s, err := l.started(ctx, l.trivial(), settings, trivialRelease)
+		defer closing(s, &err)
+		if err != nil {
+			return err
+		}
+		next, err := l.release(ctx, "v2", nil)
+		if err != nil {
+			return err
+		}
+		if err := stopRegistry(ctx, s, r); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, l.wakeRegistry()) }()
+		var result wire.Result
+		c, err := s.under(ctx, 200, func(ctx context.Context) (err error) {
+			result, err = s.roll(ctx, next)
+			return err
+		})
+		c.report(r)
+		if err == nil && result.State != wire.RolledBack {
+			err = fmt.Errorf("it is %s", result.State)
+		}
+		if err != nil {
+			return err
+		}
+		r.say("%s; %d of %d requests failed", ending(result), len(c.shots.Failed()), len(c.shots))
+		return errors.Join(c.spotless(0), s.consistent(ctx, "v1"))
+	}}
+}
+
+// abandoned kills deployers: some while they hand over an order, and others while they watch. What was ordered comes
+// through or was never ordered; and there is no lock for them to leave.
+func abandoned() Trial {
+	return Trial{"kill", "deployer while it orders and watches", func(ctx context.Context, l *Lab, r *Report) (err error) {
+		s, err := l.started(ctx, l.trivial(), brisk(), trivialRelease)
+		defer closing(s, &err)
+		if err != nil {
+			return err
+		}
+		ordered, unordered, serves := 0, 0, "v1"
+		c, err := s.under(ctx, 100, func(ctx context.Context) error {
+			for n := range 10 {
+				release := fmt.Sprintf("v%d", n+2)
+				came, err := s.abandon(ctx, release, time.Duration(n)*40*time.Millisecond)
+				if err != nil {
+					return fmt.Errorf("killed after %d ms: %w", n*40, err)
+				}
+				if !came {
+					unordered++
+					continue
+				}
+				ordered++
+				serves = release
+			}
+			return nil
+		})
+		c.report(r)
+		r.events = nil
+		if err != nil {
+			return err
+		}
+		r.figure("kills", 10, "")
+		r.say("%d orders had been handed over, and came through; %d had not, and nothing happened; %d of %d requests failed", ordered, unordered, len(c.shots.Failed()), len(c.shots))
+		return errors.Join(c.spotless(0), s.consistent(ctx, serves))
+	}}
+}
+
+// abandon orders a release and kills the client that does so after a time, or else the one that watches. It says whether
+// the order had been handed over.
+func (s *Site) abandon(ctx context.Context, release string, after time.Duration) (bool, error) {
+	next, err := s.lab.release(ctx, release, nil)
+	if err != nil {
+		return false, err
+	}
+	began := time.Now()
+	short, cancel := context.WithTimeout(ctx, after)
+	id, err := s.order(short, next) // its end kills the client
+	cancel()
+	if err == nil { // it was faster: so whoever watches is killed
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		_, _ = s.target.Watch(short, id, func(wire.Event) {})
+		cancel()
+		result, err := s.result(ctx, id)
+		if err == nil && (result.State != wire.Succeeded || result.Target != release) {
+			err = fmt.Errorf("%s: %s", result.State, result.Reason)
+		}
+		return true, err
+	}
+	// What had been handed over before the client was killed begins at once.
+	if err := pause(ctx, 3*time.Second); err != nil {
+		return false, err
+	}
+	entries, err := s.entries(ctx, began)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		if e.Action == "begin" && e.Release == release {
+			_, err := s.awaits(ctx, began, "the end of "+release, func(e journal.Entry) bool { return e.Action == "done" && e.Release == release })
+			return true, errors.Join(err, pause(ctx, time.Second))
+		}
+	}
+	return false, nil
+}
+
 // current is the release that serves, by release.json.
 func (s *Site) current() (string, error) {
 	state, err := rollout.Read(s.state)

@@ -106,3 +106,16 @@ func TestRightly(t *testing.T) {
 		}
 	}
 }
+
+func TestReadTests(t *testing.T) {
+	passed, failed := readTests(`{"Action":"pass","Test":"TestA/pylint_7.9"}
+{"Action":"run","Test":"TestA"}
+not JSON
+{"Action":"skip","Test":"TestB"}
+{"Action":"fail","Test":"TestC/x"}
+{"Action":"pass"}
+`)
+	if strings.Join(passed, ";") != "pylint 7.9" || strings.Join(failed, ";") != "TestB;TestC/x" {
+		t.Error(passed, failed)
+	}
+}
