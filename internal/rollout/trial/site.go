@@ -30,6 +30,8 @@ type Site struct {
 	bundle    string // digest of the one that orders name
 	questions []load.Question
 	canaries  map[string]string // the secrets that it was given
+	kind      kind
+	releases  int // that were made for it
 }
 
 // actor orders whatever a trial orders.
