@@ -27,7 +27,7 @@ func goTestStep(module string, ci bool) engine.Step {
 }
 
 func imageTestStep(module string, ci bool) engine.Step {
-	step := goTests(module, ci, "-run", onEngine, "./internal/stage/image", "./internal/rollout/trial")
+	step := goTests(module, ci, "-run", onEngine, "./internal/stage/image", "./internal/rollout/compose", "./internal/rollout/trial")
 	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" ./internal/stage/image ./internal/rollout/trial"
 	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
 	return step
