@@ -44,13 +44,8 @@ func target(state, environment, project string) func(context.Context) (agent.Tar
 			return nil, fmt.Errorf("clear away what a killed agent has left: %w", err)
 		}
 		return compose.New(compose.Config{
-<<<<<<< HEAD
-			Environment: environment, State: state, Project: project, Host: os.Getenv("DOCKER_HOST"),
-			Runner: tool.NewRunner(tool.Options{State: scratch, Run: fmt.Sprintf("agent-%d-%d", os.Getpid(), time.Now().UnixNano())}),
-=======
 			Environment: environment, State: state, Project: project, Host: variable("DOCKER_HOST"),
-			Runner: tool.NewRunner(tool.Options{State: scratch, Run: fmt.Sprintf("agent-%d", os.Getpid())}),
->>>>>>> agent
+			Runner: tool.NewRunner(tool.Options{State: scratch, Run: fmt.Sprintf("agent-%d-%d", os.Getpid(), time.Now().UnixNano())}),
 			Env:    programs(),
 		})
 	}
