@@ -169,7 +169,7 @@ func (v *validator) deploy() {
 	for _, file := range []struct{ key, path string }{
 		{"compose", d.Compose}, {"template", d.Template}, {"smoke", d.Smoke}, {"migrations", d.Migrations},
 	} {
-		v.path("deploy."+file.key, file.path, false)
+		v.path("deploy."+file.key, file.path, true)
 	}
 	var images []string
 	for _, image := range v.project.Image.Images {
