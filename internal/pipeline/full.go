@@ -118,7 +118,7 @@ func (f full) stage(ctx context.Context, to string) error {
 	}
 	recipe := func(h Host) []engine.Stage {
 		o := f.deployOptions(DeployRequest{Environment: to, Reason: f.request.Reason})
-		o.After = append(before, "image:tag")
+		o.After = slices.Concat(before, []string{"image:tag"})
 		return append(judges(h),
 			image.New(image.Options{Models: trainedBy, Today: h.Now(), Deliver: &image.Delivery{Get: h.Get}}),
 			integration.New(integration.Options{Get: h.Get}),

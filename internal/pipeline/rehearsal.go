@@ -100,7 +100,7 @@ type users struct {
 }
 
 // ask lets them begin: with the example of the API's documentation, which the image's own smoke test uses, too.
-func (h *rehearsal) ask(environment string) *users {
+func (h *rehearsal) ask(ctx context.Context, environment string) *users {
 	e := h.Project.Environments[environment]
 	path, body := "", ""
 	for _, image := range h.Project.Image.Images {
@@ -109,7 +109,7 @@ func (h *rehearsal) ask(environment string) *users {
 		}
 	}
 	url := fmt.Sprintf("http://%s:%d%s", e.Publish, e.Ports.Proxy, path)
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:contextcheck // they end when they are told, after the last release
+	ctx, cancel := context.WithCancel(ctx)
 	u := &users{cancel: cancel, ended: make(chan struct{})}
 	go u.run(ctx, url, []byte(body))
 	return u
@@ -134,15 +134,15 @@ func (u *users) run(ctx context.Context, url string, body []byte) {
 		go func() {
 			defer func() { <-busy }()
 			u.asked.Add(1)
-			if post(client, url, body) != nil {
+			if post(context.WithoutCancel(ctx), client, url, body) != nil { // what was asked is answered
 				u.failed.Add(1)
 			}
 		}()
 	}
 }
 
-func post(client *http.Client, url string, body []byte) error {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body)) // the client's limit ends it
+func post(ctx context.Context, client *http.Client, url string, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (h *rehearsal) play(ctx context.Context) error {
 		return err
 	}
 	h.note("production serves a first release, after its gate accepted the evidence")
-	h.users = h.ask(rehearsalProduction)
+	h.users = h.ask(ctx, rehearsalProduction)
 	h.say("rehearsal, 3 of 4: a second release, blue-green, while users ask %d times a second", usersRate)
 	if err := h.produce(ctx, true); err != nil {
 		return err

@@ -64,7 +64,7 @@ func (d deployer) deploy(ctx context.Context, scope engine.Scope) (engine.Judgem
 
 // put brings secrets and files to the target, which are of no use to anybody before the order.
 func (d deployer) put(ctx context.Context, scope engine.Scope, target *remote.Target, release handover.Release) (rollout.Revision, error) {
-	variables, err := d.variables(scope)
+	variables, err := d.variables(ctx, scope)
 	if err != nil {
 		return rollout.Revision{}, err
 	}
