@@ -79,13 +79,12 @@ func eachAlert(r io.Reader, each func(wire.Alert, error)) error {
 	return lines.Err()
 }
 
-// raise adds an alert, unless it is known. It reports whether it is new. What the disk does not take now is written with
-// the next, or by flush.
-func (a *alerts) raise(one wire.Alert) bool {
+// raise adds an alert, unless it is known. What the disk does not take now is written with the next, or by flush.
+func (a *alerts) raise(one wire.Alert) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.known[one.ID] {
-		return false
+		return
 	}
 	one.Summary, one.Release = cut(plain.Line(one.Summary), longestTold), plain.Line(one.Release)
 	a.known[one.ID] = true
@@ -93,13 +92,12 @@ func (a *alerts) raise(one wire.Alert) bool {
 	a.say("alert %s (%s): %s", one.Name, one.Severity, one.Summary)
 	if a.behind || len(a.all) > mostAlerts {
 		a.rewrite()
-		return true
+		return
 	}
 	if err := appendLine(a.path, one); err != nil {
 		a.say("an alert is not on the disk yet: %v", err)
 		a.behind = true
 	}
-	return true
 }
 
 // catchUp raises what the audit log knew before, unless that is long ago.

@@ -87,6 +87,7 @@ func (b *board) entry(e journal.Entry) {
 			s.Roll.Doing = e.Action
 		case journal.Done, journal.Failed:
 			s.Roll.Doing = ""
+		case journal.Note: // nothing begins or ends with it
 		}
 		if e.Action != "judge" {
 			return
@@ -246,8 +247,8 @@ func (b *board) seen(now time.Time) (wire.Status, map[string]total) {
 // show writes status.json, if this agent still leads: one that slept must not overwrite what another says. Whoever was
 // overtaken between the question and the write is overwritten itself within seconds.
 func (l *leader) show(ctx context.Context) error {
-	l.showing.Lock() // what is older must not be written later
-	defer l.showing.Unlock()
+	l.showing <- struct{}{} // one at a time: what is older must not be written later
+	defer func() { <-l.showing }()
 	if err := l.held.Check(ctx); err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func unpackFile(root *os.Root, name string, mode fs.FileMode, in io.Reader) erro
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(file, in) //nolint:gosec // the input is limited, and an archive is not compressed
+	_, err = io.Copy(file, in)
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
@@ -174,15 +174,21 @@ func alike(a, b string) (bool, error) {
 }
 
 func sums(dir string) (all []string, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	files := root.FS()
+	err = fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(files, path)
 		if err != nil {
 			return err
 		}
-		all = append(all, fmt.Sprintf("%s %x", strings.TrimPrefix(path, dir), sha256.Sum256(content)))
+		all = append(all, fmt.Sprintf("%s %x", path, sha256.Sum256(content)))
 		return nil
 	})
 	return all, err
@@ -215,8 +221,8 @@ func prune(layout wire.Layout, state rollout.State, now time.Time) error {
 	}
 	var spares []spare
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || needed["sha256:"+e.Name()] || now.Sub(info.ModTime()) < keptFor {
+		info, gone := e.Info()
+		if gone != nil || needed["sha256:"+e.Name()] || now.Sub(info.ModTime()) < keptFor {
 			continue
 		}
 		path := filepath.Join(layout.Bundles(), e.Name())

@@ -67,15 +67,19 @@ func (e *exposition) single(name, kind, help string, value float64) {
 
 // outcomes are all that a deployment by order can have, so that each has a sample from the beginning.
 func outcomes() [][2]string {
-	return [][2]string{
-		{string(rollout.Forward), string(wire.Succeeded)}, {string(rollout.Forward), string(wire.RolledBack)},
-		{string(rollout.Back), string(wire.Succeeded)}, {string(rollout.Back), string(wire.RolledBack)},
+	var all [][2]string
+	for _, kind := range []rollout.Kind{rollout.Forward, rollout.Back} {
+		for _, state := range []wire.State{wire.Succeeded, wire.RolledBack} {
+			all = append(all, [2]string{string(kind), string(state)})
+		}
 	}
+	return all
 }
 
 func (e *exposition) deployments(c *chronicle) {
-	took, lead, recover := newHistogram(30, 60, 120, 300, 600, 1200, 1800, 3600), newHistogram(600, 3600, 14400, 86400, 259200, 604800, 2592000),
-		newHistogram(0.5, 1, 2, 5, 10, 30, 60, 300)
+	took := newHistogram(30, 60, 120, 300, 600, 1200, 1800, 3600)
+	lead := newHistogram(600, 3600, 14400, 86400, 259200, 604800, 2592000)
+	back := newHistogram(0.5, 1, 2, 5, 10, 30, 60, 300)
 	counts := map[[2]string]int{}
 	var success, failure time.Time
 	for _, d := range c.deployments {
@@ -88,7 +92,7 @@ func (e *exposition) deployments(c *chronicle) {
 		case d.State == wire.RolledBack:
 			failure = d.Ended
 			if !d.recovered.IsZero() {
-				recover.add(d.recovered.Sub(d.Failed).Seconds())
+				back.add(d.recovered.Sub(d.Failed).Seconds())
 			}
 		case d.Kind == rollout.Forward:
 			success = d.Ended
@@ -104,7 +108,7 @@ func (e *exposition) deployments(c *chronicle) {
 	e.single("meter_deploy_refused_total", "counter", "Orders that were refused before anything was changed.", float64(c.refused))
 	e.histogram("meter_deploy_duration_seconds", "From the order of a roll-out to its end.", took)
 	e.histogram("meter_deploy_lead_time_seconds", "From the commit of a release until it is done.", lead)
-	e.histogram("meter_deploy_recovery_seconds", "From the decision to roll back until the release before has all traffic.", recover)
+	e.histogram("meter_deploy_recovery_seconds", "From the decision to roll back until the release before has all traffic.", back)
 	e.single("meter_deploy_last_success_timestamp_seconds", "gauge", "When a release was done last; 0: never.", stamp(success))
 	e.single("meter_deploy_last_failure_timestamp_seconds", "gauge", "When a roll-out had gone back last; 0: never.", stamp(failure))
 }

@@ -40,19 +40,23 @@ const (
 
 func TestMain(m *testing.M) {
 	if state := os.Getenv(stateVariable); state != "" {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer stop()
-		New(Config{
-			State: state, Environment: "production", Project: "meter-production", Holder: os.Getenv(nameVariable), Version: "test",
-			Now: time.Now, Log: os.Stderr, Expiry: shortLease, Renewal: shortRenewal, Reserve: 64 << 10,
-			Target: func(context.Context) (Target, error) {
-				client, err := rpc.Dial("unix", filepath.Join(state, worldSocket))
-				return &distant{client: client}, err
-			},
-		}).Serve(ctx)
+		beAgent(state)
 		return
 	}
 	os.Exit(m.Run())
+}
+
+func beAgent(state string) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	New(Config{
+		State: state, Environment: "production", Project: "meter-production", Holder: os.Getenv(nameVariable), Version: "test",
+		Now: time.Now, Log: os.Stderr, Expiry: shortLease, Renewal: shortRenewal, Reserve: 64 << 10,
+		Target: func(context.Context) (Target, error) {
+			client, err := rpc.Dial("unix", filepath.Join(state, worldSocket))
+			return &distant{client: client}, err
+		},
+	}).Serve(ctx)
 }
 
 // A shared world is one for agents that are processes of their own.
@@ -247,10 +251,10 @@ func (p *process) signal(t *testing.T, sig syscall.Signal) {
 }
 
 // until waits for something to become true.
-func (s *site) until(what string, most time.Duration, true func() bool) time.Duration {
+func (s *site) until(what string, most time.Duration, is func() bool) time.Duration {
 	s.Helper()
 	began := time.Now()
-	for !true() {
+	for !is() {
 		if time.Since(began) > most {
 			s.Fatalf("it did not happen within %v: %s\n%s", most, what, s.told())
 		}

@@ -14,12 +14,12 @@ import (
 // is left alone; one that is not named stays, since the release before may need it on the way back. No error and no log
 // has a value in it.
 func putSecrets(layout wire.Layout, secrets wire.Secrets) error {
-	if err := os.MkdirAll(layout.Secrets(), 0o711); err != nil { //nolint:gosec // services of other users go through it
+	if err := os.MkdirAll(layout.Secrets(), 0o711); err != nil {
 		return fmt.Errorf("put secrets: %w", err)
 	}
 	for service, s := range secrets {
 		dir := filepath.Join(layout.Secrets(), service)
-		if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // as above
+		if err := os.MkdirAll(dir, 0o711); err != nil {
 			return fmt.Errorf("put secrets: %w", err)
 		}
 		for _, name := range s.Names() {

@@ -62,7 +62,7 @@ type leader struct {
 	reserve *reserve
 	mask    *mask
 
-	showing   sync.Mutex
+	showing   chan struct{}
 	mu        sync.Mutex
 	chronicle *chronicle
 
@@ -110,6 +110,7 @@ func (a *Agent) desk() lease.Desk {
 func (a *Agent) open(ctx context.Context, held *lease.Held) (*leader, error) {
 	l := &leader{
 		Agent: a, held: held, mask: &mask{}, chronicle: &chronicle{}, drifting: map[string]time.Time{}, answers: map[string][][]byte{},
+		showing: make(chan struct{}, 1),
 		reserve: &reserve{path: filepath.Join(a.State, "reserve"), size: a.Reserve},
 	}
 	if l.reserve.size == 0 {
@@ -134,7 +135,7 @@ func (a *Agent) open(ctx context.Context, held *lease.Held) (*leader, error) {
 		return nil, errors.Join(fmt.Errorf("the lease has epoch %d, and the journal %d already", held.Epoch(), l.log.Epoch()), l.log.Close())
 	}
 	if err := l.begin(ctx); err != nil {
-		l.board.trouble(err)
+		l.failed(err)
 		return nil, errors.Join(err, l.show(ctx), l.log.Close())
 	}
 	return l, nil
@@ -184,13 +185,23 @@ func (l *leader) close(ctx context.Context, why error) error {
 		}
 		l.board.set(func(s *wire.Status) { s.Activity = wire.Stopped })
 		if why != nil {
-			l.board.trouble(why)
+			l.failed(why)
 		}
 		if err := l.show(ctx); err != nil {
 			l.say("%v", err)
 		}
 	}
 	return errors.Join(l.target.Close(), l.log.Close())
+}
+
+// failed says that this leader can't go on. Once an hour that is worth an alert, however often it is tried again.
+func (l *leader) failed(why error) {
+	l.board.trouble(why)
+	now := l.Now().UTC()
+	l.alerts.raise(wire.Alert{
+		ID: "AgentFails-" + now.Format("2006-01-02T15"), Time: now, Severity: wire.Critical, Name: "AgentFails",
+		Summary: l.board.text(fmt.Sprintf("%s can't go on, and tries again: %v", l.Holder, why)), Release: l.current(),
+	})
 }
 
 // note writes to the audit log what is not the driver's to say.
@@ -218,7 +229,7 @@ func (a *Agent) damaged(ctx context.Context, why error) error {
 			ID: "JournalDamaged-" + now.Format(time.DateOnly), Time: now, Severity: wire.Critical, Name: "JournalDamaged",
 			Summary: fmt.Sprintf("no agent can lead: %v", why),
 		})
-		l := &leader{Agent: a, held: held, mask: &mask{}, alerts: raised, reserve: &reserve{path: filepath.Join(a.State, "reserve")}}
+		l := &leader{Agent: a, held: held, mask: &mask{}, alerts: raised, showing: make(chan struct{}, 1), reserve: &reserve{path: filepath.Join(a.State, "reserve")}}
 		l.board = newBoard(wire.Status{
 			Environment: a.Environment, Project: a.Project, Version: a.Version, Activity: wire.Stopped,
 			Lease: wire.Lease{Holder: a.Holder, Epoch: held.Epoch()}, Trouble: why.Error(),

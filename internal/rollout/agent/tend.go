@@ -52,6 +52,9 @@ func (l *leader) drift(now time.Time, drifts []rollout.Drift) {
 }
 
 func (l *leader) current() string {
+	if l.driver == nil {
+		return ""
+	}
 	if c := l.driver.State().Current; c != nil {
 		return c.Release
 	}

@@ -25,6 +25,7 @@ type watch struct {
 	log    *journal.Tail
 	status []byte          // as told last
 	alerts map[string]bool // that are told
+	size   int64           // of their file, as read last
 }
 
 // watch streams events until the order has its result.
@@ -120,6 +121,11 @@ func (w *watch) tellAlerts() error {
 	if err != nil {
 		return fmt.Errorf("watch alerts: %w", err)
 	}
+	info, err := file.Stat()
+	if err != nil || info.Size() == w.size {
+		return errors.Join(err, file.Close())
+	}
+	w.size = info.Size()
 	var fresh []wire.Alert
 	err = eachAlert(file, func(a wire.Alert, bad error) { // a damaged line is the agent's to report
 		if bad == nil && !w.alerts[a.ID] && !a.Time.Before(w.since) {

@@ -40,7 +40,7 @@ func target(state, environment, project string) func(context.Context) (agent.Tar
 			return nil, fmt.Errorf("make a place for the records of programs: %w", err)
 		}
 		return compose.New(compose.Config{
-			Environment: environment, State: state, Project: project, Host: os.Getenv("DOCKER_HOST"),
+			Environment: environment, State: state, Project: project, Host: variable("DOCKER_HOST"),
 			Runner: tool.NewRunner(tool.Options{State: scratch, Run: fmt.Sprintf("agent-%d", os.Getpid())}),
 			Env:    programs(),
 		})
@@ -51,11 +51,15 @@ func target(state, environment, project string) func(context.Context) (agent.Tar
 func programs() []string {
 	var env []string
 	for _, name := range []string{"PATH", "HOME", "DOCKER_CONFIG", "TMPDIR"} {
-		if value := os.Getenv(name); value != "" {
+		if value := variable(name); value != "" {
 			env = append(env, name+"="+value)
 		}
 	}
 	return env
+}
+
+func variable(name string) string {
+	return os.Getenv(name) //nolint:forbidigo // it is a program of its own, in a container of its own
 }
 
 // version is what the build knows of itself: the module's version, and the platform's Go.

@@ -195,11 +195,6 @@ func line(what, text string, most int) error {
 	return nil
 }
 
-// IDs of orders sort by their time.
-func validID() *regexp.Regexp {
-	return regexp.MustCompile(`^[0-9]{8}T[0-9]{6}\.[0-9]{9}Z-[0-9a-f]{8}$`)
-}
-
 // ValidID reports whether it can be the ID of an order, and so part of a path.
 func ValidID(id string) bool { return orderID.MatchString(id) }
 
