@@ -28,7 +28,7 @@ func TestEngineReleases(t *testing.T) {
 	if err != nil || o.Schema != "" || o.Slots[rollout.Blue] != (rollout.Seen{}) || len(o.Services) != 0 {
 		t.Fatalf("of an empty host: %+v, %v", o, err)
 	}
-	v1, v2 := h.release("v1", "0001", nil), h.release("v2", "0002", nil)
+	v1, v2 := h.release("v1", "0001", nil), h.release("v2", "0001", nil)
 	if end, _ := h.roll(v1); end.Kind != rollout.Forward {
 		t.Fatal("the first release did not come through")
 	}
@@ -40,7 +40,7 @@ func TestEngineReleases(t *testing.T) {
 	t.Logf("to observe took %s", time.Since(began))
 
 	t.Run("shift", func(t *testing.T) {
-		load := h.load(400)
+		load := h.load(200)
 		if end, _ := h.roll(v2); end.Kind != rollout.Forward {
 			t.Error("it did not come through")
 		}
@@ -48,7 +48,7 @@ func TestEngineReleases(t *testing.T) {
 		h.serves("v2")
 	})
 	t.Run("back by hand", func(t *testing.T) {
-		load := h.load(400)
+		load := h.load(200)
 		end, _ := h.drive(func(ctx context.Context, d *rollout.Driver) error {
 			return d.BeginBack(ctx, "v1", rollout.Order{Actor: "ada", Reason: "customers complain"})
 		})
@@ -64,8 +64,8 @@ func TestEngineReleases(t *testing.T) {
 	}{
 		{"image that does not exist", "pull", h.missing(v2)},
 		{"migration that fails", "no such column", h.release("v3", "0003", composetest.Knobs{"SERVER_MIGRATION_FAILS": "no such column"})},
-		{"crash at start", "crash", h.release("v4", "0002", composetest.Knobs{"SERVER_CRASH": "1"})},
-		{"wrong answers", "known answer 0", h.release("v5", "0002", composetest.Knobs{"SERVER_WRONG": "0.5"})},
+		{"crash at start", "crash", h.release("v4", "0001", composetest.Knobs{"SERVER_CRASH": "1"})},
+		{"wrong answers", "known answer 0", h.release("v5", "0001", composetest.Knobs{"SERVER_WRONG": "0.5"})},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
 			load := h.load(200)
@@ -78,10 +78,10 @@ func TestEngineReleases(t *testing.T) {
 		})
 	}
 	t.Run("green is killed", func(t *testing.T) {
-		load := h.load(400)
+		load := h.load(200)
 		killed := make(chan error, 1)
 		go func() { killed <- h.killGreen() }()
-		end, reason := h.roll(h.release("v6", "0002", nil))
+		end, reason := h.roll(h.release("v6", "0001", nil))
 		if err := <-killed; err != nil {
 			t.Fatal(err)
 		}
@@ -95,8 +95,8 @@ func TestEngineReleases(t *testing.T) {
 	t.Run("figures", h.figures)
 	t.Run("who was overtaken", h.overtaken)
 	t.Run("errors", func(t *testing.T) {
-		load := h.load(400)
-		end, reason := h.roll(h.release("v7", "0002", composetest.Knobs{"SERVER_ERRORS": "0.3"}))
+		load := h.load(200)
+		end, reason := h.roll(h.release("v7", "0001", composetest.Knobs{"SERVER_ERRORS": "0.3"}))
 		if end.Kind != rollout.Recovery || !strings.Contains(reason, "fails") {
 			t.Errorf("%s: %s", end.Kind, reason)
 		}

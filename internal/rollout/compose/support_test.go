@@ -58,7 +58,6 @@ type host struct {
 	bundle   string
 	settings wire.Settings
 	fence    *fence
-	proxy    string // address
 }
 
 const override = `
@@ -186,8 +185,11 @@ func (h *host) defaults() wire.Settings {
 			Drain: second(10), Blind: second(15), Poll: second(0.2),
 		},
 		Judge: wire.Plan{
-			Steps: []wire.Step{{Weight: 10, Window: second(3), Deadline: second(15)}, {Weight: 50, Window: second(2), Deadline: second(15)},
-				{Weight: 100, Window: second(2), Deadline: second(15)}},
+			Steps: []wire.Step{
+				{Weight: 25, Window: second(3), Deadline: second(15)},
+				{Weight: 50, Window: second(2), Deadline: second(15)},
+				{Weight: 100, Window: second(2), Deadline: second(15)},
+			},
 			Alpha: 0.001, Guard: 0.05, MinRequests: 50, Slower: 1, Shift: 0.15,
 			Predictions: []string{"prediction_units_kwh", "prediction_high_probability"},
 		},
@@ -282,8 +284,10 @@ func (h *host) drive(begin func(context.Context, *rollout.Driver) error) (rollou
 	}()
 	driver, err := rollout.Open(ctx, rollout.Config{
 		Backend: h.target, Log: log, Fence: held, Holder: "test", Inbox: rollout.Requests{Dir: filepath.Join(h.state, "requests")},
-		Gate: func(context.Context, rollout.Revision) (rollout.Verdict, error) { return rollout.Verdict{Message: "a test"}, nil },
-		Now:  time.Now, Settings: h.settings.Rollout(),
+		Gate: func(context.Context, rollout.Revision) (rollout.Verdict, error) {
+			return rollout.Verdict{Message: "a test"}, nil
+		},
+		Now: time.Now, Settings: h.settings.Rollout(),
 	})
 	if err == nil {
 		err = begin(ctx, driver)
