@@ -18,6 +18,7 @@ var Aliases = map[string]any{
 	"integration": Integration.All,
 	"benchmark":   Benchmark.All,
 	"image":       Image.All,
+	"test":        Test.All,
 }
 
 // Quality is stage 1.

@@ -52,6 +52,7 @@ func Default(root string) *Project {
 		Benchmark: defaultBenchmark(),
 		Image:     Image{Registry: "ghcr.io", Directory: ".pipeline/images"},
 		Notify:    defaultNotify(),
+		Deploy:    defaultDeploy(),
 	}
 	p.Model.Champion = ".pipeline/champion"
 	if len(p.Tests.Unit) > 1 { // tests/unit, or else all of tests

@@ -27,6 +27,7 @@ type Project struct {
 	Image        Image                  `yaml:"image"`
 	Evidence     Evidence               `yaml:"evidence"`
 	Notify       Notify                 `yaml:"notify"`
+	Deploy       Deploy                 `yaml:"deploy"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
@@ -170,10 +171,4 @@ const FilePlaceholder = "{file}"
 type Made struct {
 	Command []string          `yaml:"command"` // in the Python environment; FilePlaceholder is the file to write
 	Env     map[string]string `yaml:"env"`     // added to the command's environment
-}
-
-// Environment is a deploy target, whose values are in env/<name>.env.
-type Environment struct {
-	Required []string `yaml:"required"` // names that must have a value
-	Secrets  []string `yaml:"secrets"`  // names whose values come from the process environment only, and are masked
 }

@@ -35,6 +35,7 @@ func validate(p *Project, doc *strict.Document) error {
 	v.image()
 	v.evidence()
 	v.notify()
+	v.deploy()
 	v.environments()
 	return v.Err()
 }
@@ -193,25 +194,6 @@ func (v *validator) data() {
 			v.Report(key, key+" has no command", "name the program and its arguments as a list")
 		case !strings.Contains(strings.Join(command, " "), FilePlaceholder):
 			v.Report(key+".command", fmt.Sprintf("%s.command does not say where the file goes", key), "write "+FilePlaceholder+" where the program wants the path")
-		}
-	}
-}
-
-func (v *validator) environments() {
-	for _, name := range slices.Sorted(maps.Keys(v.project.Environments)) {
-		key := "environments." + name
-		if !validEnvironmentName(name) {
-			v.Report(key, fmt.Sprintf("%q is no name for an environment", name), "use lower-case letters, digits and hyphens")
-		}
-		environment := v.project.Environments[name]
-		for i, variable := range slices.Concat(environment.Required, environment.Secrets) {
-			list, at := ".required", i
-			if i >= len(environment.Required) {
-				list, at = ".secrets", i-len(environment.Required)
-			}
-			if !validVariable(variable) {
-				v.Report(fmt.Sprintf("%s%s[%d]", key, list, at), fmt.Sprintf("%q is no name for a variable", variable), "use capital letters, digits and underscores")
-			}
 		}
 	}
 }

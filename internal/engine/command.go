@@ -114,6 +114,12 @@ func (w *worker) scope(place place) Scope {
 			w.log.event(Event{Kind: EventProgress, Done: done, Total: total, Text: what})
 		},
 		Log: func(format string, args ...any) { w.log.line(fmt.Sprintf(format, args...)) },
+		Say: func(format string, args ...any) {
+			text := fmt.Sprintf(format, args...)
+			w.log.note("%s", text)
+			w.log.event(Event{Kind: EventMessage, Text: text})
+		},
+		Panel: func(lines []string) { w.log.lines(lines) },
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -104,6 +105,10 @@ type Scope struct {
 	Run      func(context.Context, Invocation) (Output, error)
 	Progress func(done, total int, what string)
 	Log      func(format string, args ...any)
+	// Say tells a person something at once, in one line that stays; it is logged, too.
+	Say func(format string, args ...any)
+	// Panel replaces the lines that stand below the step on a screen for as long as it runs. A log never has them.
+	Panel func(lines []string)
 }
 
 // An Invocation is one start of one program, with every placeholder replaced.
@@ -114,6 +119,8 @@ type Invocation struct {
 	Env     []string // the whole environment, KEY=value
 	// User, if set, is whom the program runs as. Only root can say so; it is for servers that refuse root.
 	User *User
+	// Stdin, if set, is what the program reads: where a secret belongs, which must be in no argument and no variable.
+	Stdin io.Reader
 	// Line, if set, gets each line of output as it comes, without its line end, escape sequences and secrets; calls do
 	// not overlap.
 	Line func(line string)

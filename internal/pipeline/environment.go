@@ -18,6 +18,8 @@ type Host struct {
 	Out *os.File // data
 	Err *os.File // messages
 	Now func() time.Time
+	// Module is where the pipeline's own source is, for the agent that it brings to targets; empty: the project's directory.
+	Module string
 }
 
 // ReadHost reads the world around this process.

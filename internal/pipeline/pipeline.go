@@ -118,6 +118,17 @@ func Fix() Recipe {
 	return func(Host) []engine.Stage { return []engine.Stage{quality.NewFix()} }
 }
 
+// TestDeploys builds the images, and puts deploys of them through what can happen to deploys.
+func TestDeploys() Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			integration.New(integration.Options{Get: h.Get}),
+			image.New(image.Options{Models: trainedBy, Today: h.Now()}),
+			selftest.Deploys{After: []string{"image"}},
+		}
+	}
+}
+
 // Tests is everything that this repository tests of itself.
 func Tests() Recipe {
 	return func(h Host) []engine.Stage {

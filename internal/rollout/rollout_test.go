@@ -119,7 +119,7 @@ func TestBadReleases(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			on(t, func(t *testing.T, h *host) {
 				h.world.Behave("v2", tt.manner)
-				h.gate = func(context.Context, rollout.Revision) error { return tt.gate }
+				h.gate = func(context.Context, rollout.Revision) (rollout.Verdict, error) { return rollout.Verdict{}, tt.gate }
 				began := time.Now()
 				end, err := h.roll("v2")
 				if err != nil || end.Kind != rollout.Recovery || !strings.Contains(end.Reason, tt.reason) {
@@ -193,7 +193,7 @@ func TestRollbackByHand(t *testing.T) {
 		back := func(to string) (rollout.Ending, error) {
 			l := h.live()
 			defer h.end(l)
-			if err := l.BeginBack(t.Context(), to, "ada", "customers complain"); err != nil {
+			if err := l.BeginBack(t.Context(), to, rollout.Order{Actor: "ada", Reason: "customers complain"}); err != nil {
 				return rollout.Ending{}, err
 			}
 			return l.Run(t.Context())

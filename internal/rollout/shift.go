@@ -16,7 +16,7 @@ var errAgain = errors.New("the window begins anew")
 func (d *Driver) shift(ctx context.Context) error {
 	roll := d.state.Roll
 	steps := d.steps()
-	if len(steps) == 1 {
+	if roll.Kind != Forward || roll.From == nil { // nothing to compare with, or nothing to find out
 		if err := d.weigh(ctx, 100); err != nil {
 			return err
 		}
@@ -59,11 +59,24 @@ func (o Observation) weighs(w Weights) bool {
 
 // window watches one weight until the judge has decided.
 func (d *Driver) window(ctx context.Context, j *judge.Judge, step judge.Step) error {
-	roll := d.state.Roll
-	if err := j.Begin(roll.Step); err != nil {
+	if err := j.Begin(d.state.Roll.Step); err != nil {
 		return err
 	}
 	d.promoted = false
+	closed := func(context.Context) error { return nil }
+	if d.Window != nil {
+		closed = d.Window(ctx, step)
+	}
+	err := d.looks(ctx, j, step)
+	// Not deferred: a panic is to leave all as a kill would.
+	if after := closed(context.WithoutCancel(ctx)); after != nil {
+		return halt{errors.Join(err, after)}
+	}
+	return err
+}
+
+func (d *Driver) looks(ctx context.Context, j *judge.Judge, step judge.Step) error {
+	roll := d.state.Roll
 	began := d.Now()
 	last := began
 	for _, at := range step.Looks() {

@@ -123,7 +123,7 @@ def prediction_routes(store: ModelStore, metrics: Metrics) -> APIRouter:
     def predict(features: MeterFeatures) -> Prediction:
         models = loaded()
         units, probability = models.predict([vars(features)])
-        metrics.predicted("single", 1)
+        metrics.predicted("single", units, probability)
         return Prediction.model_construct(
             units_kwh=units[0],
             high_consumption_probability=probability[0],
@@ -134,12 +134,12 @@ def prediction_routes(store: ModelStore, metrics: Metrics) -> APIRouter:
     @router.post("/predict/batch", response_model=BatchPrediction, summary="Predict many intervals")
     def predict_batch(batch: BatchRequest) -> BatchPrediction:
         models = loaded()
-        answers = zip(*models.predict([vars(item) for item in batch.items]), strict=True)
-        metrics.predicted("batch", len(batch.items))
+        units, probability = models.predict([vars(item) for item in batch.items])
+        metrics.predicted("batch", units, probability)
         return BatchPrediction.model_construct(
             predictions=[
-                Values.model_construct(units_kwh=units, high_consumption_probability=share)
-                for units, share in answers
+                Values.model_construct(units_kwh=kwh, high_consumption_probability=share)
+                for kwh, share in zip(units, probability, strict=True)
             ],
             model_version=models.regression.version,
             high_consumption_model_version=models.high_consumption.version,

@@ -27,8 +27,9 @@ func goTestStep(module string, ci bool) engine.Step {
 }
 
 func imageTestStep(module string, ci bool) engine.Step {
-	step := goTests(module, ci, "-run", onEngine, "./internal/stage/image")
-	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" ./internal/stage/image"
+	packages := []string{"./internal/stage/image", "./internal/rollout/compose", "./internal/rollout/trial", "./internal/pipeline"}
+	step := goTests(module, ci, append([]string{"-run", onEngine}, packages...)...)
+	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" "+strings.Join(packages, " ")
 	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
 	return step
 }
