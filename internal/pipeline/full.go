@@ -95,7 +95,7 @@ func (f full) deployedTo(branch string) string {
 
 // judges are the stages that need no engine, the cheap ones first.
 func judges(h Host) []engine.Stage {
-	return []engine.Stage{quality.New(), security.New(h.Now()), unit.New(), data.New(dataOptions(h))}
+	return []engine.Stage{quality.New(), security.New(h.Now()), unit.New(unit.Options{Now: h.Now()}), data.New(dataOptions(h))}
 }
 
 // judge is everything but the deploys. Nothing is pushed.
