@@ -60,7 +60,7 @@ func pullRequest(get func(string) string) (int, error) {
 
 // targets are those that every pull request must have been judged by.
 func targets() []string {
-	graph := workflow.Pipeline(false)
+	graph := workflow.Pipeline()
 	var all []string
 	for _, id := range workflow.Required(graph) {
 		for _, job := range graph.Jobs {

@@ -60,10 +60,7 @@ func Full(r FullRequest) Action {
 			return err
 		}
 		f := full{Session: s, request: r}
-		branch := source.Branch
-		if source.CI.Ref != "" {
-			branch = source.CI.Branch() // a pull request, and a tag, is no push of a branch
-		}
+		branch := pushedBranch(source)
 		to := f.deployedTo(branch)
 		switch {
 		case to == "":
@@ -77,6 +74,14 @@ func Full(r FullRequest) Action {
 	}
 }
 
+// pushedBranch is the branch whose push this is.
+func pushedBranch(source worktree.Source) string {
+	if source.CI.Ref != "" {
+		return source.CI.Branch() // a pull request, and a tag, is no push of a branch
+	}
+	return source.Branch
+}
+
 // full is a run of the whole pipeline.
 type full struct {
 	*Session
@@ -84,9 +89,10 @@ type full struct {
 	request FullRequest
 }
 
-func (f full) deployedTo(branch string) string {
-	for _, name := range f.Project.EnvironmentNames() {
-		if branch != "" && f.Project.Environments[name].Branch == branch {
+// deployedTo is the environment that a push of a branch goes to; empty if there is none.
+func (s *Session) deployedTo(branch string) string {
+	for _, name := range s.Project.EnvironmentNames() {
+		if branch != "" && s.Project.Environments[name].Branch == branch {
 			return name
 		}
 	}
@@ -150,15 +156,11 @@ func (f full) ran(stages ...engine.Stage) ([]string, error) {
 // branch that is not its own.
 func (f full) release(ctx context.Context, to string, source worktree.Source) error {
 	from := f.Project.Environments[to].Promotes
-	client, err := f.registry()
+	staged, err := f.staged(ctx, source)
 	if err != nil {
 		return err
 	}
-	staged, err := image.Staged(ctx, client, f.Project, f.Host.Get("METER_REGISTRY"), source.Tree)
-	if err != nil {
-		return err
-	}
-	if staged != nil && !source.Dirty {
+	if staged {
 		f.say("stages 8 and 9: the tree of this commit is done on %s, so its images are promoted to %s", from, to)
 		return f.promote(ctx, to)
 	}
@@ -175,6 +177,19 @@ func (f full) release(ctx context.Context, to string, source worktree.Source) er
 	})
 }
 
+// staged reports whether images of the same source tree are done on staging.
+func (s *Session) staged(ctx context.Context, source worktree.Source) (bool, error) {
+	if source.Dirty {
+		return false, nil
+	}
+	client, err := s.registry()
+	if err != nil {
+		return false, err
+	}
+	images, err := image.Staged(ctx, client, s.Project, s.Host.Get("METER_REGISTRY"), source.Tree)
+	return images != nil, err
+}
+
 func (f full) production(to string, after ...string) engine.Stage {
 	o := f.deployOptions(DeployRequest{Environment: to, Reason: f.request.Reason})
 	o.After = slices.Clone(after)
@@ -183,12 +198,9 @@ func (f full) production(to string, after ...string) engine.Stage {
 
 // promote takes images over by their source tree, and names them once they serve.
 func (f full) promote(ctx context.Context, to string) error {
-	keys, err := evidence.LoadPublicKeys(f.Host.Get)
-	if errors.Is(err, evidence.ErrNoKey) {
-		return &Exit{Code: engine.ExitUsage, Message: fmt.Sprintf("promote: %v: without it nobody can say what the images were made of", err)}
-	}
+	keys, err := f.promotionKeys()
 	if err != nil {
-		return &Exit{Code: engine.ExitUsage, Message: err.Error()}
+		return err
 	}
 	return f.Judge(ctx, Request{
 		Target: "pipeline", Evidence: true, Verbose: f.request.Verbose,
@@ -196,4 +208,45 @@ func (f full) promote(ctx context.Context, to string) error {
 			return []engine.Stage{image.NewPromote(keys, "production:smoke"), f.production(to, "image:promote")}
 		},
 	})
+}
+
+// promotionKeys are those by which an image's origin is believed.
+func (s *Session) promotionKeys() ([]evidence.PublicKey, error) {
+	keys, err := evidence.LoadPublicKeys(s.Host.Get)
+	if errors.Is(err, evidence.ErrNoKey) {
+		return nil, &Exit{Code: engine.ExitUsage, Message: fmt.Sprintf("promote: %v: without it nobody can say what the images were made of", err)}
+	}
+	if err != nil {
+		return nil, &Exit{Code: engine.ExitUsage, Message: err.Error()}
+	}
+	return keys, nil
+}
+
+// ImageDeliver builds, judges, pushes and names the images of what is checked out. On a branch that promotes what is done
+// on another's environment, images of the same source tree are taken over instead: a merge builds nothing anew.
+func ImageDeliver(push image.PushOptions, verbose bool) Action {
+	return func(ctx context.Context, s *Session) error {
+		request := Request{Target: "image:release", Stages: ImageRelease(push), Evidence: true, Verbose: verbose}
+		source, err := worktree.Inspect(ctx, s.Runner, s.Host.Dir, unsigning(s.Host.Env), worktree.CIFrom(s.Host.Get))
+		if err != nil {
+			return err
+		}
+		to := s.deployedTo(pushedBranch(source))
+		if to == "" || s.Project.Environments[to].Promotes == "" {
+			return s.Judge(ctx, request)
+		}
+		staged, err := s.staged(ctx, source)
+		if err != nil {
+			return err
+		}
+		if staged {
+			keys, err := s.promotionKeys()
+			if err != nil {
+				return err
+			}
+			s.say("the tree of this commit is done on %s: its images are promoted, and nothing is built", s.Project.Environments[to].Promotes)
+			request.Stages = func(Host) []engine.Stage { return []engine.Stage{image.NewPromote(keys)} }
+		}
+		return s.Judge(ctx, request)
+	}
 }

@@ -8,13 +8,30 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/stage/deploy"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image"
+	"github.com/meter-ml/meter-pipeline/internal/stage/notify"
+	"github.com/meter-ml/meter-pipeline/internal/stage/production"
+	"github.com/meter-ml/meter-pipeline/internal/stage/staging"
 	"github.com/meter-ml/meter-pipeline/internal/workflow"
 )
 
+// runsOfJobs is where a job finds the runs of those before it.
+const runsOfJobs = ".pipeline/runs"
+
 // recipes are what the targets of judging jobs run. A new stage needs its line here and in workflow.Pipeline.
 func recipes() map[string]Recipe {
-	return map[string]Recipe{"image:candidate": ImageCandidate(), "image:release": ImageRelease(image.PushOptions{})}
+	deploys := func(stage string) Recipe {
+		return func(Host) []engine.Stage {
+			return []engine.Stage{deployStage(stage, deploy.Options{Environment: stage})}
+		}
+	}
+	return map[string]Recipe{
+		"image:candidate": ImageCandidate(), "image:release": ImageRelease(image.PushOptions{}),
+		"deploy:staging": deploys(staging.Name), "deploy:production": deploys(production.Name),
+		"notify:reports " + runsOfJobs: func(Host) []engine.Stage { return []engine.Stage{notify.New(nil)} },
+	}
 }
 
 func stagesOf(recipe Recipe) []string {
@@ -28,7 +45,7 @@ func stagesOf(recipe Recipe) []string {
 // The graph of jobs is that of the pipeline: each stage that can run here is judged by the job that names it, for every
 // event exactly once, and in the pipeline's order.
 func TestGraphIsThePipeline(t *testing.T) {
-	graph := workflow.Pipeline(false)
+	graph := workflow.Pipeline()
 	check := stagesOf(Check())
 	var inGraph []string
 	for _, job := range graph.Jobs {
@@ -70,7 +87,7 @@ func TestGraphIsThePipeline(t *testing.T) {
 func TestGraphHasTheDocumentedEdges(t *testing.T) {
 	jobs := map[string]workflow.Job{}
 	of := map[string]string{}
-	for _, job := range workflow.Pipeline(true).Jobs {
+	for _, job := range workflow.Pipeline().Jobs {
 		jobs[job.ID] = job
 		for _, stage := range job.Stages {
 			if job.ID != "candidate" {

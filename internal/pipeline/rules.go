@@ -21,7 +21,7 @@ func CIRules(ctx context.Context, s *Session) error {
 	if err != nil {
 		return &Exit{Code: engine.ExitUsage, Message: err.Error()}
 	}
-	graph := workflow.Pipeline(false)
+	graph := workflow.Pipeline()
 	var lacks []string
 	for _, rules := range workflow.Rulesets(graph) {
 		more, err := lacking(ctx, client, rules)

@@ -73,8 +73,8 @@ func githubEnv(s *forgetest.Server, more ...string) []string {
 	return env
 }
 
-// full is what GitHub answers where a ruleset of ours was imported: it adds what is the default.
-func full(t *testing.T, rules workflow.Ruleset) []object {
+// imported is what GitHub answers where a ruleset of ours was imported: it adds what is the default.
+func imported(t *testing.T, rules workflow.Ruleset) []object {
 	t.Helper()
 	content, err := json.Marshal(rules.Rules)
 	if err != nil {
@@ -95,19 +95,22 @@ func full(t *testing.T, rules workflow.Ruleset) []object {
 
 func answers(t *testing.T, s *forgetest.Server, spoil func(branch []object) []object, protected bool) {
 	t.Helper()
-	sets := workflow.Rulesets(workflow.Pipeline(false))
+	sets := workflow.Rulesets(workflow.Pipeline())
 	for _, branch := range []string{"main", "develop"} {
-		s.Answer(branchRules, "rules/branches/"+branch+"?per_page=100", http.StatusOK, spoil(full(t, sets[0])))
+		s.Answer(branchRules, "rules/branches/"+branch+"?per_page=100", http.StatusOK, spoil(imported(t, sets[0])))
 	}
 	tags := object{"id": 5, "name": "versions", "target": "tag", "source": forgetest.Repository, "enforcement": "active"}
 	whole := object{"id": 5, "name": "versions", "target": "tag", "source": forgetest.Repository, "enforcement": "active", "conditions": sets[1].Conditions, "rules": sets[1].Rules}
 	s.Answer(rulesets, "rulesets?per_page=100&targets=tag", http.StatusOK, []object{tags})
 	s.Answer(oneRuleset, "rulesets/5", http.StatusOK, whole)
-	for _, name := range []string{"evidence", "release"} {
+	for name, approved := range workflow.Environments(workflow.Pipeline()) {
 		one := object{"id": 1, "node_id": "x", "name": name, "url": "x", "html_url": "x", "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z"}
 		one["deployment_branch_policy"] = nil
 		if protected {
 			one["deployment_branch_policy"] = object{"protected_branches": false, "custom_branch_policies": true}
+		}
+		if approved {
+			one["protection_rules"] = []object{{"id": 1, "node_id": "x", "type": "required_reviewers", "reviewers": []object{{"type": "Team"}}}}
 		}
 		s.Answer(environment, "environments/"+name, http.StatusOK, one)
 	}
@@ -116,7 +119,7 @@ func answers(t *testing.T, s *forgetest.Server, spoil func(branch []object) []ob
 // What is committed for import is what GitHub's API takes.
 func TestRulesetsCanBeImported(t *testing.T) {
 	s := forgetest.Start(t)
-	for _, rules := range workflow.Rulesets(workflow.Pipeline(true)) {
+	for _, rules := range workflow.Rulesets(workflow.Pipeline()) {
 		content, err := rules.JSON()
 		if err != nil {
 			t.Fatal(err)

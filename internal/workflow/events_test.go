@@ -230,7 +230,7 @@ var (
 )
 
 func TestWhichJobsRun(t *testing.T) {
-	jobs := parsed(t, workflow.Pipeline(true))
+	jobs := parsed(t, workflow.Pipeline())
 	const source = "data quality security unit "
 	for name, tt := range map[string]struct {
 		event event
@@ -278,7 +278,7 @@ func TestWhichJobsRun(t *testing.T) {
 
 // Which secrets a job gets follows from its environment; a pull request has none, whoever opened it.
 func TestEnvironmentsByEvent(t *testing.T) {
-	jobs := parsed(t, workflow.Pipeline(true))
+	jobs := parsed(t, workflow.Pipeline())
 	for _, tt := range []struct {
 		event event
 		job   string
@@ -292,7 +292,7 @@ func TestEnvironmentsByEvent(t *testing.T) {
 			t.Errorf("%s of %s: environment %q, want %q", tt.job, tt.event.file, got, tt.want)
 		}
 	}
-	for _, job := range workflow.Pipeline(true).Jobs {
+	for _, job := range workflow.Pipeline().Jobs {
 		ran := run(t, jobs, fork, nil)[job.ID] != "skipped"
 		if ran && (len(job.Secrets) > 0 && job.Environment != "${{ github.event_name == 'push' && 'evidence' || '' }}" || job.Token) {
 			t.Errorf("job %s runs for a fork, and has secrets", job.ID)
@@ -302,7 +302,7 @@ func TestEnvironmentsByEvent(t *testing.T) {
 
 // Runs of pull requests replace each other; nothing else is ever cancelled by a later one.
 func TestConcurrency(t *testing.T) {
-	w := workflow.Pipeline(true)
+	w := workflow.Pipeline()
 	for _, tt := range []struct {
 		event  event
 		group  string
@@ -330,7 +330,7 @@ func TestConcurrency(t *testing.T) {
 }
 
 func TestCalendar(t *testing.T) {
-	jobs := parsed(t, workflow.Maintenance(true))
+	jobs := parsed(t, workflow.Maintenance())
 	for cron, want := range map[string]string{"0 5 * * 1": "rules weekly", "0 6 1 * *": "monthly", "0 7 1 1,4,7,10 *": "quarterly"} {
 		ev := event{file: "schedule", name: "schedule", ref: "refs/heads/main"}
 		var ran []string
@@ -351,7 +351,7 @@ func TestCalendar(t *testing.T) {
 
 // The controls: the evaluator sees a condition that blocks, and one that does not hold.
 func TestEvaluatorSeesWhatIsWrong(t *testing.T) {
-	w := workflow.Pipeline(true)
+	w := workflow.Pipeline()
 	for i := range w.Jobs {
 		if w.Jobs[i].ID == "production" {
 			w.Jobs[i].Needs = append(w.Jobs[i].Needs, "candidate") // which a push skips

@@ -26,9 +26,9 @@ type File struct {
 
 // Files are all that is written from the pipeline.
 func Files(p *config.Project) ([]File, error) {
-	graph := Pipeline(false)
+	graph := Pipeline()
 	var files []File
-	for name, w := range map[string]Workflow{"pipeline.yml": graph, "maintenance.yml": Maintenance(false)} {
+	for name, w := range map[string]Workflow{"pipeline.yml": graph, "maintenance.yml": Maintenance()} {
 		content, err := Render(w, p)
 		if err != nil {
 			return nil, err

@@ -23,14 +23,8 @@ const (
 	readContents = "contents: read"
 )
 
-// Stages of the documentation whose jobs are there by now. The others are in the graph, and are left out of the file
-// until their targets exist: a job that calls none would be red. A test holds this list against the pipeline's recipes.
-func built() []string {
-	return []string{"quality", "security", "unit", "data", "image", "integration", "benchmark"}
-}
-
-// Pipeline is the graph of the ten stages. With all, also of those whose targets do not exist yet.
-func Pipeline(all bool) Workflow {
+// Pipeline is the graph of the ten stages. A test holds it against the pipeline's recipes.
+func Pipeline() Workflow {
 	w := Workflow{
 		Name:  "pipeline",
 		About: "The pipeline: one job for each part of it that can be a machine of its own. docs/workflow.md says why it is cut like this.",
@@ -47,20 +41,10 @@ func Pipeline(all bool) Workflow {
 			Cancel: "${{ github.event_name == 'pull_request' }}",
 		},
 	}
-	for _, job := range slices.Concat(sourceJobs(), imageJobs(), deployJobs()) {
-		if all || there(job) {
-			w.Jobs = append(w.Jobs, job)
-		}
-	}
+	w.Jobs = slices.Concat(sourceJobs(), imageJobs(), deployJobs())
 	w.Jobs = append(w.Jobs, readers(w.Jobs)...)
-	if all || slices.Contains(built(), "notify") {
-		w.Jobs = append(w.Jobs, notifyJob(w.Jobs))
-	}
+	w.Jobs = append(w.Jobs, notifyJob(w.Jobs))
 	return w
-}
-
-func there(job Job) bool {
-	return !slices.ContainsFunc(job.Stages, func(stage string) bool { return !slices.Contains(built(), stage) })
 }
 
 // sourceJobs judge the source tree. Each signs what it found, if it was pushed: the statements are about the tree, so that
@@ -92,7 +76,7 @@ func imageJobs() []Job {
 		},
 		{
 			ID: "release", Stages: system, Target: "image:release", Needs: []string{"data"}, If: onPush + " && " + onBranch,
-			About:       "the same, then pushed and tagged; what is said of an image counts only in the run that built it. No cache is restored",
+			About:       "the same, then pushed and tagged; what is said of an image counts only in the run that built it. On main, a tree that is staged builds nothing: its images are promoted. No cache is restored",
 			Permissions: []string{readContents, "packages: write # pushes and tags images"}, Environment: "release",
 			Concurrency: Concurrency{Group: "release-${{ github.ref }}", Cancel: "false"},
 			Secrets:     slices.Concat(signing(), registry(), []string{"DATABASE_URL"}), Takes: true, Hands: true,

@@ -1,15 +1,12 @@
 package workflow
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // ImportDir is where ci:history puts the reports of earlier runs, relative to the root.
 const ImportDir = ".pipeline/imported"
 
-// Maintenance is what runs by the calendar. With all, also of what is not built yet.
-func Maintenance(all bool) Workflow {
+// Maintenance is what runs by the calendar.
+func Maintenance() Workflow {
 	w := Workflow{
 		Name:  "maintenance",
 		About: "What runs by the calendar: the settings of the repository against .github/rulesets, and the reports.",
@@ -20,20 +17,14 @@ func Maintenance(all bool) Workflow {
 		},
 		Concurrency: Concurrency{Group: "maintenance", Cancel: "false"},
 	}
-	if !all && !slices.Contains(built(), "reports") {
-		w.Triggers = []string{"schedule:", "  - cron: '0 5 * * 1' # Monday at 5", "workflow_dispatch:"}
-	}
 	w.Jobs = []Job{{
 		ID: "rules", Target: "ci:rules", Permissions: []string{"actions: read # the environments", readContents}, Token: true, Timeout: slack,
 		About: "says what the settings of the repository lack; the job's token may read rules and change none",
-		If:    onCalendar("0 5 * * 1", all),
+		If:    onCalendar("0 5 * * 1"),
 	}}
-	if !all && !slices.Contains(built(), "reports") {
-		return w
-	}
 	for _, period := range [][2]string{{"weekly", "0 5 * * 1"}, {"monthly", "0 6 1 * *"}, {"quarterly", "0 7 1 1,4,7,10 *"}} {
 		w.Jobs = append(w.Jobs, Job{
-			ID: period[0], Target: "report:" + period[0], If: onCalendar(period[1], true), Token: true, Timeout: time.Hour,
+			ID: period[0], Target: "report:" + period[0], If: onCalendar(period[1]), Token: true, Timeout: time.Hour,
 			About:       "opened as an issue, from the reports that earlier runs have left as artifacts",
 			Before:      []string{"ci:history", "report:import " + ImportDir},
 			After:       `gh issue create --title "$TITLE" --body-file "$MARKDOWN"`,
@@ -43,10 +34,6 @@ func Maintenance(all bool) Workflow {
 	return w
 }
 
-// onCalendar is empty where there is one date only.
-func onCalendar(cron string, several bool) string {
-	if !several {
-		return ""
-	}
+func onCalendar(cron string) string {
 	return "github.event_name == 'workflow_dispatch' || github.event.schedule == '" + cron + "'"
 }
