@@ -36,7 +36,9 @@ func Deploy(r DeployRequest) Action {
 			return err
 		}
 		recipe := func(Host) []engine.Stage { return []engine.Stage{deployStage(r.Stage, s.deployOptions(r))} }
-		return s.Judge(ctx, Request{Target: r.Target, Stages: recipe, Evidence: r.Stage != "", Verbose: r.Verbose})
+		return s.thenTell(ctx, r.Environment, func() error {
+			return s.Judge(ctx, Request{Target: r.Target, Stages: recipe, Evidence: r.Stage != "", Verbose: r.Verbose})
+		})
 	}
 }
 
@@ -63,7 +65,9 @@ func deployOne(r DeployRequest, stage func(deploy.Options) engine.Stage) Action 
 			return err
 		}
 		recipe := func(Host) []engine.Stage { return []engine.Stage{stage(s.deployOptions(r))} }
-		return s.Judge(ctx, Request{Target: r.Target, Stages: recipe, Verbose: r.Verbose})
+		return s.thenTell(ctx, r.Environment, func() error {
+			return s.Judge(ctx, Request{Target: r.Target, Stages: recipe, Verbose: r.Verbose})
+		})
 	}
 }
 

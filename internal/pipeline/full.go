@@ -68,7 +68,7 @@ func Full(r FullRequest) Action {
 			return f.judge(ctx)
 		case s.Project.Environments[to].Promotes == "":
 			s.say("stages 1 to 8: a push of %s is deployed to %s", branch, to)
-			return f.stage(ctx, to)
+			return f.thenTell(ctx, to, func() error { return f.stage(ctx, to) })
 		}
 		return f.release(ctx, to, source)
 	}
@@ -113,7 +113,7 @@ func (f full) judge(ctx context.Context) error {
 			benchmark.New(benchmark.Options{Models: trainedBy, Now: h.Now()}),
 		)
 	}
-	return f.Judge(ctx, Request{Target: "pipeline", Stages: recipe, Evidence: true, Verbose: f.request.Verbose})
+	return f.Judge(ctx, Request{Target: "pipeline", Stages: recipe, Evidence: true, Notify: true, Verbose: f.request.Verbose})
 }
 
 // stage judges, builds, pushes and names what is checked out, and brings it to an environment.
@@ -132,7 +132,7 @@ func (f full) stage(ctx context.Context, to string) error {
 			staging.New(o),
 		)
 	}
-	return f.Judge(ctx, Request{Target: "pipeline", Stages: recipe, Evidence: true, Verbose: f.request.Verbose})
+	return f.Judge(ctx, Request{Target: "pipeline", Stages: recipe, Evidence: true, Notify: true, Verbose: f.request.Verbose})
 }
 
 // ran are the steps of some stages that do run here: what is skipped can't be waited for.
@@ -162,18 +162,20 @@ func (f full) release(ctx context.Context, to string, source worktree.Source) er
 	}
 	if staged {
 		f.say("stages 8 and 9: the tree of this commit is done on %s, so its images are promoted to %s", from, to)
-		return f.promote(ctx, to)
+		return f.thenTell(ctx, to, func() error { return f.promote(ctx, to) })
 	}
 	f.say("stages 1 to 9: nothing of this tree is done on %s, so that comes first", from)
-	if err := f.stage(ctx, from); err != nil {
+	if err := f.thenTell(ctx, from, func() error { return f.stage(ctx, from) }); err != nil {
 		return err
 	}
 	if f.ID, err = engine.NewRunID(f.Host.Now(), rand.Reader); err != nil {
 		return err
 	}
-	return f.Judge(ctx, Request{
-		Target: "pipeline", Evidence: true, Verbose: f.request.Verbose,
-		Stages: func(Host) []engine.Stage { return []engine.Stage{f.production(to)} },
+	return f.thenTell(ctx, to, func() error {
+		return f.Judge(ctx, Request{
+			Target: "pipeline", Evidence: true, Notify: true, Verbose: f.request.Verbose,
+			Stages: func(Host) []engine.Stage { return []engine.Stage{f.production(to)} },
+		})
 	})
 }
 
@@ -203,7 +205,7 @@ func (f full) promote(ctx context.Context, to string) error {
 		return err
 	}
 	return f.Judge(ctx, Request{
-		Target: "pipeline", Evidence: true, Verbose: f.request.Verbose,
+		Target: "pipeline", Evidence: true, Notify: true, Verbose: f.request.Verbose,
 		Stages: func(Host) []engine.Stage {
 			return []engine.Stage{image.NewPromote(keys, "production:smoke"), f.production(to, "image:promote")}
 		},
