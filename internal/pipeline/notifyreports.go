@@ -41,6 +41,11 @@ func NotifyReports(dir string) Action {
 		if whole.Started.IsZero() { // no job came as far as a report
 			whole.Started = s.Host.Now()
 		}
+		if s.Host.onGitHub() { // a machine without a history of its own
+			if err := s.fromArtifacts(ctx, recentRuns); err != nil {
+				s.say("notify: whether this is a recovery is not known: %v", err)
+			}
+		}
 		o := s.newsOrigin(ctx, whole.Commit, whole.Branch)
 		o.Before = s.before(runs...)
 		for _, run := range runs {

@@ -16,6 +16,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/forge/forgetest"
+	"github.com/meter-ml/meter-pipeline/internal/history"
 	"github.com/meter-ml/meter-pipeline/internal/workflow"
 )
 
@@ -193,7 +194,9 @@ func TestHistoryOfCI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write([]byte("{}")); err != nil {
+	report := `{"schema_version": 1, "id": "20260101-000000-aaaaaaaa", "target": "unit", "status": "failed", "exit_code": 1, "branch": "main",
+		"started": "2026-01-01T00:00:00Z", "seconds": 5, "stages": []}`
+	if _, err := f.Write([]byte(report)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -203,8 +206,9 @@ func TestHistoryOfCI(t *testing.T) {
 	if err := CIHistory(t.Context(), k.Session); err != nil {
 		t.Fatal(err)
 	}
-	if content, err := os.ReadFile(filepath.Join(k.Host.Dir, workflow.ImportDir, "5-0", "report.json")); err != nil || string(content) != "{}" {
-		t.Errorf("%q, %v", content, err)
+	past, err := history.Recent(k.historyPath(), lookBack)
+	if err != nil || len(past.Runs) != 1 || past.Runs[0].Target != "unit" || past.Runs[0].Exit != engine.ExitFailed {
+		t.Errorf("%+v, %v: %s", past.Runs, err, k.said())
 	}
 	if !strings.Contains(k.said(), "1 reports of 1 runs since 2026-01-02") {
 		t.Errorf("it says %q", k.said())

@@ -141,7 +141,7 @@ func notifyJob(jobs []Job) Job {
 	return Job{
 		ID: "notify", Stages: []string{"notify"}, Target: "notify:reports " + runsDir, Needs: ids(jobs), If: "always() && " + notFork,
 		About:       "always, also for what was cancelled; never for a fork, which gets no secret",
-		Permissions: []string{readContents, "deployments: write # records of deploys", "statuses: write # one for each stage"}, Environment: "notify",
+		Permissions: []string{"actions: read # how the runs before ended", readContents, "deployments: write # records of deploys", "statuses: write # one for each stage"}, Environment: "notify",
 		Secrets: notifying(), Takes: true, Token: true, Env: map[string]string{"PIPELINE_JOBS": "${{ toJSON(needs) }}"},
 	}
 }

@@ -2,9 +2,6 @@ package workflow
 
 import "time"
 
-// ImportDir is where ci:history puts the reports of earlier runs, relative to the root.
-const ImportDir = ".pipeline/imported"
-
 // Maintenance is what runs by the calendar.
 func Maintenance() Workflow {
 	w := Workflow{
@@ -26,7 +23,7 @@ func Maintenance() Workflow {
 		w.Jobs = append(w.Jobs, Job{
 			ID: period[0], Target: "report:" + period[0], If: onCalendar(period[1]), Token: true, Timeout: time.Hour,
 			About:       "opened as an issue, from the reports that earlier runs have left as artifacts",
-			Before:      []string{"ci:history", "report:import " + ImportDir},
+			Before:      []string{"ci:history"},
 			After:       `gh issue create --title "$TITLE" --body-file "$MARKDOWN"`,
 			Permissions: []string{"actions: read # the reports of earlier runs", readContents, "issues: write # the report"},
 		})
