@@ -114,8 +114,10 @@ func defaultEnvironment() Environment {
 		Publish: "127.0.0.1",
 		Ports:   DeployPorts{Proxy: 8000, MLflow: 5000, Airflow: 8080},
 		Steps: []DeployStep{
-			{Weight: 5, Window: seconds(60), Deadline: seconds(120)}, {Weight: 25, Window: seconds(60), Deadline: seconds(120)},
-			{Weight: 50, Window: seconds(60), Deadline: seconds(120)}, {Weight: 100, Window: seconds(60), Deadline: seconds(120)},
+			{Weight: 5, Window: seconds(60), Deadline: seconds(120)},
+			{Weight: 25, Window: seconds(60), Deadline: seconds(120)},
+			{Weight: 50, Window: seconds(60), Deadline: seconds(120)},
+			{Weight: 100, Window: seconds(60), Deadline: seconds(120)},
 		},
 		Judge: DeployJudge{
 			Alpha: 0.001, Guard: 0.05, Requests: 50, Slower: 0.5, Shift: 0.15,
@@ -169,7 +171,7 @@ func (v *validator) deploy() {
 	for _, file := range []struct{ key, path string }{
 		{"compose", d.Compose}, {"template", d.Template}, {"smoke", d.Smoke}, {"migrations", d.Migrations},
 	} {
-		v.path("deploy."+file.key, file.path, false)
+		v.path("deploy."+file.key, file.path, true)
 	}
 	var images []string
 	for _, image := range v.project.Image.Images {

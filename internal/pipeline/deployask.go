@@ -147,7 +147,7 @@ func historyText(all []wire.Deployment, verbose bool) string {
 			why = d.Failure
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.Began.UTC().Format("2006-01-02 15:04:05"), d.Roll, d.Kind, report.Line(d.Release),
-			report.Line(d.Actor), (time.Duration(d.Seconds * float64(time.Second))).Round(100*time.Millisecond), end, report.Line(why))
+			report.Line(d.Actor), time.Duration(d.Seconds*float64(time.Second)).Round(100*time.Millisecond), end, report.Line(why))
 		if verbose {
 			for _, phase := range d.Phases {
 				_, _ = fmt.Fprintf(w, "\t\t\t%s\t\t%.1f s\t\t\n", report.Line(phase.Phase), phase.Seconds)

@@ -22,6 +22,28 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/worktree"
 )
 
+// A WholeRequest asks for the pipeline as a person does.
+type WholeRequest struct {
+	Environment string // local: a rehearsal on this machine; empty: what the branch asks for
+	Reason      string
+	Keep        bool
+	Verbose     bool
+}
+
+// Whole runs the pipeline for the current branch, or rehearses it.
+func Whole(r WholeRequest) Action {
+	switch r.Environment {
+	case "":
+		return Full(FullRequest{Verbose: r.Verbose, Reason: r.Reason})
+	case "local":
+		return Rehearse(RehearseRequest{Keep: r.Keep, Verbose: r.Verbose})
+	default:
+		return func(context.Context, *Session) error {
+			return &Exit{Code: engine.ExitUsage, Message: fmt.Sprintf("the pipeline goes where the branch says, or with -env=local through a rehearsal on this machine: to deploy to %s, `mage deploy:%[1]s`", r.Environment)}
+		}
+	}
+}
+
 // A FullRequest asks for the whole pipeline.
 type FullRequest struct {
 	Verbose bool
@@ -96,7 +118,7 @@ func (f full) stage(ctx context.Context, to string) error {
 	}
 	recipe := func(h Host) []engine.Stage {
 		o := f.deployOptions(DeployRequest{Environment: to, Reason: f.request.Reason})
-		o.After = append(before, "image:tag")
+		o.After = slices.Concat(before, []string{"image:tag"})
 		return append(judges(h),
 			image.New(image.Options{Models: trainedBy, Today: h.Now(), Deliver: &image.Delivery{Get: h.Get}}),
 			integration.New(integration.Options{Get: h.Get}),

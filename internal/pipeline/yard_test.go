@@ -1,19 +1,23 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +29,10 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/registry"
 	"github.com/meter-ml/meter-pipeline/internal/registry/registrytest"
+	"github.com/meter-ml/meter-pipeline/internal/rollout"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest/known"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest/standin"
 	"github.com/meter-ml/meter-pipeline/internal/stage/stagetest"
@@ -45,6 +52,8 @@ type yard struct {
 	production string
 	ports      []int
 	canary     string
+	state      string
+	mu         sync.Mutex
 	said       strings.Builder // all that went to the terminal
 }
 
@@ -145,6 +154,7 @@ func newYard(t *testing.T, machine *imagetest.Machine) *yard {
 			y.env[key] = value
 		}
 	}
+	y.state = state
 	y.lay(state)
 	runner := tool.NewRunner(tool.Options{State: t.TempDir(), Run: "yard"})
 	var err error
@@ -300,7 +310,7 @@ func (y *yard) judged(built handover.Images, change func(*engine.Run)) {
 
 // try runs an action as a target does, and returns its error. What it said is kept.
 func (y *yard) try(ctx context.Context, action Action) error {
-	out, err := os.CreateTemp(y.dir, ".pipeline-terminal-*")
+	out, err := os.CreateTemp("", "yard-terminal-*") // in the work tree it would make that dirty
 	if err != nil {
 		return err
 	}
@@ -311,7 +321,9 @@ func (y *yard) try(ctx context.Context, action Action) error {
 	}
 	err = Open(ctx, Host{Dir: y.dir, Env: env, Out: out, Err: out, Now: time.Now, Module: y.repository}, action)
 	content, readErr := os.ReadFile(out.Name())
+	y.mu.Lock()
 	y.said.Write(content)
+	y.mu.Unlock()
 	y.t.Logf("%s\n=> %v", content, err)
 	return errors.Join(err, readErr)
 }
@@ -344,11 +356,31 @@ func (y *yard) refused(action Action, words ...string) {
 // leaks searches everything that went out for the secret.
 func (y *yard) leaks() {
 	y.t.Helper()
-	if strings.Contains(y.said.String(), y.canary) {
-		y.t.Error("the terminal shows the secret")
+	shown := map[string]string{"the terminal": y.said.String()}
+	for _, environment := range []string{y.staging, y.production} {
+		for _, id := range strings.Fields(y.docker("ps", "--all", "--quiet", "--filter", "label=meter.environment="+environment)) {
+			shown["docker inspect "+id] = y.docker("inspect", id)
+			shown["docker logs "+id] = y.docker("logs", id)
+			shown["docker top "+id] = y.docker("top", id)
+		}
+		for _, file := range []string{"audit.jsonl", "release.json", "status.json", "alerts.jsonl", "metrics.prom", "compose.env"} {
+			content, err := os.ReadFile(filepath.Join(y.state, environment, file))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				y.t.Fatal(err)
+			}
+			shown[environment+"/"+file] = string(content)
+		}
+	}
+	if len(shown) < 20 {
+		y.t.Errorf("only %d things were searched", len(shown))
+	}
+	for what, text := range shown {
+		if strings.Contains(text, y.canary) {
+			y.t.Errorf("%s shows the secret", what)
+		}
 	}
 	err := filepath.WalkDir(filepath.Join(y.dir, ".pipeline"), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
 		content, err := os.ReadFile(path)
@@ -358,6 +390,70 @@ func (y *yard) leaks() {
 		return err
 	})
 	y.do(err)
+}
+
+// shifting waits until the traffic of an environment is being shifted.
+func (y *yard) shifting(environment string) {
+	y.t.Helper()
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
+		content, err := os.ReadFile(filepath.Join(y.state, environment, "status.json"))
+		if err != nil {
+			continue
+		}
+		status, err := wire.DecodeStatus(bytes.NewReader(content))
+		if err == nil && status.Roll != nil && status.Roll.Phase == rollout.Smoked {
+			return
+		}
+	}
+	y.t.Fatal("no traffic is being shifted")
+}
+
+// docker asks the engine. What a container that has ended does not have is empty.
+func (y *yard) docker(args ...string) string {
+	y.t.Helper()
+	cmd := exec.CommandContext(y.t.Context(), "docker", args...)
+	for key, value := range y.env {
+		if key != "METER_DB_PASSWORD" && key != "DATABASE_URL" {
+			cmd.Env = append(cmd.Env, key+"="+value)
+		}
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil && args[0] != "top" {
+		y.t.Fatalf("docker %v: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+// load asks the proxy of an environment all the time, until it is stopped, and then says how many were asked and failed.
+func (y *yard) load(port int) (stop func() (asked, failed int)) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	asked, failed := 0, 0
+	client := &http.Client{Timeout: 5 * time.Second}
+	go func() {
+		defer close(ended)
+		for i := 0; ; i++ {
+			select {
+			case <-end:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			asked++
+			response, err := client.Post(fmt.Sprintf("http://127.0.0.1:%d/predict", port), "application/json", bytes.NewReader(known.Body(i)))
+			if err == nil {
+				_, err = io.Copy(io.Discard, response.Body)
+				if closed := response.Body.Close(); err != nil || closed != nil || response.StatusCode != http.StatusOK {
+					failed++
+				}
+				continue
+			}
+			failed++
+		}
+	}()
+	return func() (int, int) {
+		close(end)
+		<-ended
+		return asked, failed
+	}
 }
 
 func hexadecimal(n int) string {

@@ -144,7 +144,7 @@ func (t *Target) Close() error {
 	}
 	t.database.Lock()
 	defer t.database.Unlock()
-	t.disconnect()
+	t.disconnect(context.Background())
 	return errors.Join(err, t.engine.Close())
 }
 

@@ -82,7 +82,7 @@ func unwell(c container.InspectResponse) string {
 	case c.State.Restarting:
 		return fmt.Sprintf("it ended with exit code %d, and is started again", c.State.ExitCode)
 	case !c.State.Running:
-		return "it " + string(c.State.Status)
+		return "it " + c.State.Status
 	case c.State.Health == nil || c.State.Health.Status == container.Healthy:
 		return ""
 	case c.State.Health.Status == container.Starting:

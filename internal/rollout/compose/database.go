@@ -41,7 +41,7 @@ func (t *Target) schemaNow(ctx context.Context, v view) string {
 	defer cancel()
 	name, err := t.askSchema(ctx, c)
 	if err != nil {
-		t.disconnect()
+		t.disconnect(ctx)
 		return ""
 	}
 	t.schema = seenSchema{name, time.Now()}
@@ -78,10 +78,10 @@ func (t *Target) connect(ctx context.Context, c container.InspectResponse) (*pgx
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// disconnect forgets the connection, and what came over it.
-func (t *Target) disconnect() {
+// disconnect forgets the connection, and what came over it. It is closed in an orderly way also if ctx has ended.
+func (t *Target) disconnect(ctx context.Context) {
 	if t.meter != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), schemaPatience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), schemaPatience)
 		defer cancel()
 		_ = t.meter.Close(ctx)
 	}

@@ -118,8 +118,8 @@ func (t *Target) scrape(ctx context.Context, v view) error {
 func (s *scrapes) keep(slot rollout.Slot, one scrape) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := append(s.of[slot], one)
-	s.of[slot] = slices.Clone(kept[max(0, len(kept)-mostKept):])
+	kept := s.of[slot]
+	s.of[slot] = append(slices.Clone(kept[max(0, len(kept)-mostKept+1):]), one)
 }
 
 func (t *Target) scrapeOne(ctx context.Context, c container.InspectResponse) (scrape, error) {
@@ -176,6 +176,10 @@ func (t *Target) predictions(ctx context.Context, v view, from time.Time) (map[r
 	defer t.scrapes.mu.Unlock()
 	all := map[rollout.Slot]map[string][]float64{}
 	for _, slot := range t.weighted(v) {
+		started, err := time.Parse(time.RFC3339Nano, v.members[serviceOf(slot)].State.StartedAt)
+		if err != nil || started.After(from) {
+			return nil, errors.Join(fmt.Errorf("read metrics of slot %s: its counters began anew at %s", slot, started.Format(time.TimeOnly)), err)
+		}
 		kept := t.scrapes.of[slot]
 		first := slices.IndexFunc(kept, func(s scrape) bool { return !s.at.Before(from) })
 		last := len(kept) - 1
@@ -244,6 +248,6 @@ func differences(before, now []bucket) ([]float64, error) {
 		}
 	}
 	// The judge keeps the newest: not those of the highest buckets.
-	rand.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
+	rand.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] }) //nolint:gosec // no secret
 	return values, nil
 }

@@ -21,8 +21,8 @@ const (
 	answersFile = "/model/answers.json"
 	// longestAnswers is far above the known twenty.
 	longestAnswers = 4 << 20
-	// close is how far an answer may be from the known one: two platforms' last digits.
-	close = 1e-9
+	// exact is how far an answer may be from the known one: two platforms' last digits.
+	exact = 1e-9
 )
 
 // knownAnswer is one of answers.json.
@@ -110,7 +110,7 @@ func (t *Target) Smoke(ctx context.Context, r rollout.Revision) error {
 }
 
 // near is false for NaN.
-func near(a, b float64) bool { return math.Abs(a-b) <= close*math.Max(1, math.Abs(b)) }
+func near(a, b float64) bool { return math.Abs(a-b) <= exact*math.Max(1, math.Abs(b)) }
 
 // ask posts a body, or gets if there is none, and reads the answer.
 func ask(ctx context.Context, web *http.Client, url string, body []byte, into any) error {

@@ -58,7 +58,6 @@ type host struct {
 	bundle   string
 	settings wire.Settings
 	fence    *fence
-	proxy    string // address
 }
 
 const override = `
@@ -82,7 +81,8 @@ secrets:
   database: {file: "${STATE:?}/secrets/model-api/DATABASE_URL"}
 `
 
-func newHost(t *testing.T) *host {
+// bareHost is a host with nothing but an engine.
+func bareHost(t *testing.T) *host {
 	t.Helper()
 	m := machine.Get(t)
 	env := map[string]string{}
@@ -90,7 +90,7 @@ func newHost(t *testing.T) *host {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value
 	}
-	state, err := os.MkdirTemp("", "backend-")
+	state, err := os.MkdirTemp("", "backend-") // a test's own directory may be too long for the name of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,21 +102,29 @@ func newHost(t *testing.T) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(h.remove)
 	if h.registry, err = composetest.Serve(t.Context(), h.runner, ".", m.Env); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.registry.Close() })
+	h.config = compose.Config{Environment: h.env, State: state, Host: env["DOCKER_HOST"], Runner: h.runner, Env: m.Env}
+	h.target = h.open()
+	return h
+}
+
+// newHost is a host on which a first release can be started.
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := bareHost(t)
+	t.Cleanup(h.remove)
 	if _, err := h.engine.NetworkCreate(t.Context(), "meter-"+h.env, network.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	h.config = compose.Config{Environment: h.env, State: state, Host: env["DOCKER_HOST"], Runner: h.runner, Env: m.Env}
 	h.secrets()
 	h.settings = h.defaults()
+	m := machine.Get(t)
 	h.bundle = h.put(map[string]string{
 		"POSTGRES_IMAGE": standin.Postgres(t, m), "PROXY_IMAGE": standin.Proxy(t, m), "PROXY_PORT": "0", "MLFLOW_PORT": "0",
 	})
-	h.target = h.open()
 	return h
 }
 
@@ -166,12 +174,17 @@ func (h *host) secrets() {
 		if strings.HasPrefix(path, "postgres/") {
 			uid = 999
 		}
-		file := filepath.Join(h.state, "secrets", path)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(value), 0o600), os.Chown(file, uid, uid)); err != nil {
-			h.Fatal(err)
-		}
+		h.secret(path, value, uid)
 	}
 	if err := os.Chmod(h.state, 0o755); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *host) secret(path, value string, uid int) {
+	h.Helper()
+	file := filepath.Join(h.state, "secrets", path)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(value), 0o600), os.Chown(file, uid, uid)); err != nil {
 		h.Fatal(err)
 	}
 }
@@ -186,8 +199,11 @@ func (h *host) defaults() wire.Settings {
 			Drain: second(10), Blind: second(15), Poll: second(0.2),
 		},
 		Judge: wire.Plan{
-			Steps: []wire.Step{{Weight: 10, Window: second(3), Deadline: second(15)}, {Weight: 50, Window: second(2), Deadline: second(15)},
-				{Weight: 100, Window: second(2), Deadline: second(15)}},
+			Steps: []wire.Step{
+				{Weight: 25, Window: second(3), Deadline: second(15)},
+				{Weight: 50, Window: second(2), Deadline: second(15)},
+				{Weight: 100, Window: second(2), Deadline: second(15)},
+			},
 			Alpha: 0.001, Guard: 0.05, MinRequests: 50, Slower: 1, Shift: 0.15,
 			Predictions: []string{"prediction_units_kwh", "prediction_high_probability"},
 		},
@@ -282,8 +298,10 @@ func (h *host) drive(begin func(context.Context, *rollout.Driver) error) (rollou
 	}()
 	driver, err := rollout.Open(ctx, rollout.Config{
 		Backend: h.target, Log: log, Fence: held, Holder: "test", Inbox: rollout.Requests{Dir: filepath.Join(h.state, "requests")},
-		Gate: func(context.Context, rollout.Revision) (rollout.Verdict, error) { return rollout.Verdict{Message: "a test"}, nil },
-		Now:  time.Now, Settings: h.settings.Rollout(),
+		Gate: func(context.Context, rollout.Revision) (rollout.Verdict, error) {
+			return rollout.Verdict{Message: "a test"}, nil
+		},
+		Now: time.Now, Settings: h.settings.Rollout(),
 	})
 	if err == nil {
 		err = begin(ctx, driver)

@@ -125,7 +125,7 @@ func (t *Target) mayReplace(ctx context.Context, others []string) (string, error
 	case errors.Is(err, ErrUnreachable), ctx.Err() != nil:
 		return "", err
 	case err != nil:
-		return "", nil // an agent that can't say what it does is to be replaced
+		return "", nil //nolint:nilerr // an agent that can't say what it does is to be replaced
 	case status.Roll != nil:
 		return fmt.Sprintf("a roll-out to %s is under way: the agents are replaced after it", status.Roll.Target), nil
 	case len(status.Waiting) > 0:

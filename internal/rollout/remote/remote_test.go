@@ -33,7 +33,7 @@ func target(t *testing.T, stubs ...tooltest.Stub) (*remote.Target, *tooltest.Run
 	var log []string
 	return remote.New(remote.Options{
 		Runner: runner, Dir: t.TempDir(), Env: []string{"PATH=/bin"}, Environment: "trial", State: "/var/lib/meter-pipeline",
-		Log: func(format string, args ...any) { log = append(log, format) },
+		Log: func(format string, _ ...any) { log = append(log, format) },
 	}), runner, &log
 }
 
@@ -136,7 +136,8 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		want  string
 	}{
 		{
-			"no engine", []tooltest.Stub{{Program: "docker", Args: []string{"ps"}, Output: engine.Output{ExitCode: 1, Stderr: []byte("Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?")}}},
+			"no engine",
+			[]tooltest.Stub{{Program: "docker", Args: []string{"ps"}, Output: engine.Output{ExitCode: 1, Stderr: []byte("Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?")}}},
 			remote.ErrUnreachable, "`docker info` must answer",
 		},
 		{"no agent", []tooltest.Stub{{Program: "docker", Args: []string{"ps"}}}, remote.ErrNoAgent, "`mage deploy:trial` puts one there"},

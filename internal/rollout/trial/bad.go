@@ -38,7 +38,7 @@ func bads() []bad {
 		{name: "unhealthy but answering after 15 s", knobs: composetest.Knobs{"SERVER_SICK_AFTER": "15s"}, why: "not healthy"},
 		{name: "wrong predictions with 200", knobs: composetest.Knobs{"SERVER_WRONG": "0.5"}, why: "smoke", clean: true},
 		{name: "wrong predictions with 200 but known answers right", knobs: composetest.Knobs{"SERVER_SHIFT": "0.5"}, why: "predicts something else"},
-		{name: "memory leak to the limit", knobs: composetest.Knobs{"SERVER_LEAK": "262144"}, why: ""},
+		{name: "memory leak to the limit", knobs: composetest.Knobs{"SERVER_LEAK": "65536"}, why: ""},
 		{name: "migration that fails", knobs: composetest.Knobs{"SERVER_MIGRATION_FAILS": "no such column", "SERVER_SCHEMA": "0002"}, change: func(r rollout.Revision) rollout.Revision {
 			r.Schema = "0002"
 			return r
@@ -61,43 +61,68 @@ func missing(r rollout.Revision) rollout.Revision {
 
 // badTrial rolls a bad release out under load and lets nobody intervene.
 func badTrial(b bad) Trial {
-	return Trial{"bad", b.name, func(ctx context.Context, l *Lab, r *Report) (err error) {
-		s, err := l.started(ctx, l.trivial(), settings(15*time.Second), func(ctx context.Context, l *Lab, name string) (rollout.Revision, error) {
-			return l.release(ctx, name, b.before)
+	how := trivialKind(15 * time.Second)
+	return Trial{"bad", b.name, func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, how, func(s *Site, serves string) error {
+			if b.before != nil {
+				before, err := s.next(ctx, b.before)
+				if err == nil {
+					err = s.quickly(ctx, before)
+				}
+				if err != nil {
+					return err
+				}
+				serves = before.Release
+			}
+			next, err := s.next(ctx, b.knobs)
+			if err != nil {
+				return err
+			}
+			if b.change != nil {
+				next = b.change(next)
+			}
+			var result wire.Result
+			c, err := s.under(ctx, 200, func(ctx context.Context) (err error) {
+				result, err = s.roll(ctx, next)
+				return err
+			})
+			c.report(r)
+			if err != nil {
+				return err
+			}
+			return errors.Join(b.judge(c, result, r), s.consistent(ctx, serves))
 		})
-		defer closing(s, &err)
-		if err != nil {
-			return err
-		}
-		next, err := l.release(ctx, "v2", b.knobs)
-		if err != nil {
-			return err
-		}
-		if b.change != nil {
-			next = b.change(next)
-		}
-		var result wire.Result
-		c, err := s.under(ctx, 200, func(ctx context.Context) (err error) {
-			result, err = s.roll(ctx, next)
-			return err
-		})
-		c.report(r)
-		if err != nil {
-			return err
-		}
-		if result.State != wire.RolledBack {
-			return fmt.Errorf("it was not rolled back, but is %s", result.State)
-		}
-		r.noticed(c)
-		r.say("%s", shorten(result.Reason, 200))
-		if !strings.Contains(result.Reason, b.why) {
-			err = fmt.Errorf("it was rolled back since %q, not for what is wrong with it (%s)", result.Reason, b.why)
-		}
-		if b.clean {
-			err = errors.Join(err, c.spotless(0))
-		}
-		return errors.Join(err, s.consistent(ctx, "v1"))
 	}}
+}
+
+// quickly goes to a release without looking much: it is not what is tried.
+func (s *Site) quickly(ctx context.Context, r rollout.Revision) error {
+	slow := s.settings
+	defer func() { s.settings = slow }()
+	s.settings.Judge.Steps = []wire.Step{{Weight: 100, Window: wire.Duration(time.Second), Deadline: wire.Duration(10 * time.Second)}}
+	s.settings.Judge.MinRequests = 1
+	if err := s.putBundle(ctx); err != nil {
+		return err
+	}
+	_, err := s.under(ctx, 50, func(ctx context.Context) error { return s.becomes(ctx, r) })
+	s.settings = slow
+	return errors.Join(err, s.putBundle(ctx))
+}
+
+func (b bad) judge(c course, result wire.Result, r *Report) error {
+	if result.State != wire.RolledBack {
+		return fmt.Errorf("it was not rolled back, but is %s", result.State)
+	}
+	r.noticed(c)
+	r.say("%s", shorten(result.Reason, 200))
+	var err error
+	if !strings.Contains(result.Reason, b.why) {
+		err = fmt.Errorf("it was rolled back since %q, not for what is wrong with it (%s)", result.Reason, b.why)
+	}
+	if b.clean {
+		err = errors.Join(err, c.spotless(0))
+	}
+	return err
 }
 
 // noticed shows how long it took from the first weight, or else from the order, to the decision, and to the end.
@@ -124,34 +149,32 @@ func (r *Report) noticed(c course) {
 
 // healthyTrial is a number of good releases, one after the other.
 func healthyTrial(count int) Trial {
-	return Trial{"bad", fmt.Sprintf("none: %d good releases in a row", count), func(ctx context.Context, l *Lab, r *Report) (err error) {
-		s, err := l.started(ctx, l.trivial(), settings(2500*time.Millisecond), trivialRelease)
-		defer closing(s, &err)
-		if err != nil {
-			return err
-		}
-		done := 0
-		c, err := s.under(ctx, 500, func(ctx context.Context) error {
-			for i := range count {
-				next, err := l.release(ctx, fmt.Sprintf("v%d", i+2), nil)
-				if err == nil {
-					err = s.becomes(ctx, next)
+	how := trivialKind(2500 * time.Millisecond)
+	return Trial{"bad", fmt.Sprintf("none: %d good releases in a row", count), func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, how, func(s *Site, serves string) error {
+			done := 0
+			c, err := s.under(ctx, 500, func(ctx context.Context) error {
+				for i := range count {
+					next, err := s.next(ctx, nil)
+					if err == nil {
+						err = s.becomes(ctx, next)
+					}
+					if err != nil {
+						return fmt.Errorf("release %d of %d: %w", i+1, count, err)
+					}
+					done, serves = done+1, next.Release
 				}
-				if err != nil {
-					return fmt.Errorf("release %d of %d: %w", i+1, count, err)
-				}
-				done++
+				return nil
+			})
+			r.figure("releases", float64(done), "")
+			c.report(r)
+			if err != nil {
+				return err
 			}
-			return nil
+			r.events = nil // they say the same twenty times
+			r.weighed(c)
+			r.say("all came through; %d of %d requests failed", len(c.shots.Failed()), len(c.shots))
+			return errors.Join(c.spotless(0), s.consistent(ctx, serves))
 		})
-		r.figure("releases", float64(done), "")
-		c.report(r)
-		r.events = nil // they say the same twenty times
-		if err != nil {
-			return err
-		}
-		r.weighed(c)
-		r.say("all came through; %d of %d requests failed", len(c.shots.Failed()), len(c.shots))
-		return errors.Join(c.spotless(0), s.consistent(ctx, fmt.Sprintf("v%d", count+1)))
 	}}
 }

@@ -123,7 +123,7 @@ func (c course) events() []record.Event {
 		failures(e.Time)
 		what := word(e)
 		if e.Message != "" {
-			what += ": " + shorten(plain.Line(e.Message), 300)
+			what += ": " + shorten(plain.Line(e.Message), 120)
 		}
 		events = append(events, record.Event{At: at(e.Time), What: what})
 	}

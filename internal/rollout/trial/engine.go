@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/record"
@@ -41,10 +43,29 @@ func StartEngine(ctx context.Context, dir string, env []string) (*Engine, error)
 		}
 	}
 	e.Env = append(e.Env, "DOCKER_HOST=unix://"+filepath.Join(dir, "docker.sock"))
-	if err := e.start(ctx); err != nil {
+	err := loopback()
+	if err == nil {
+		err = e.start(ctx)
+	}
+	if err != nil {
 		return e, fmt.Errorf("start an engine: %w", err)
 	}
 	return e, nil
+}
+
+// loopback brings up the one interface that a new network namespace has.
+func loopback() error {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(socket) }()
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, lo)
 }
 
 // start does not go through the one runner of this repository: that ends with a program all that it has started, and

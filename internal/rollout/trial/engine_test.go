@@ -47,7 +47,7 @@ func TestEngineTrialsInShort(t *testing.T) {
 	settings := settings(3 * time.Second)
 	settings.Judge.MinRequests = 20
 	settings.Judge.Steps = settings.Judge.Steps[1:] // from 25 % on: a short window has requests enough only so
-	s, err := lab.started(ctx, lab.trivial(), settings, trivialRelease)
+	s, err := lab.started(ctx, trivialKind(time.Second).with(settings))
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -65,7 +65,7 @@ func TestEngineTrialsInShort(t *testing.T) {
 }
 
 func shiftInShort(t *testing.T, ctx context.Context, s *Site) {
-	next, err := s.lab.release(ctx, "v2", nil)
+	next, err := s.next(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func shiftInShort(t *testing.T, ctx context.Context, s *Site) {
 }
 
 func badInShort(t *testing.T, ctx context.Context, s *Site) {
-	bad, err := s.lab.release(ctx, "bad", composetest.Knobs{"SERVER_ERRORS": "0.3"})
+	bad, err := s.next(ctx, composetest.Knobs{"SERVER_ERRORS": "0.3"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func badInShort(t *testing.T, ctx context.Context, s *Site) {
 }
 
 func killInShort(t *testing.T, ctx context.Context, s *Site) {
-	next, err := s.lab.release(ctx, "v3", nil)
+	next, err := s.next(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

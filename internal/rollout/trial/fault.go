@@ -22,9 +22,8 @@ import (
 
 // A fault is something that happens in mid-shift.
 type fault struct {
-	name     string
-	settings func(*wire.Settings)
-	place    func(dir string) error // puts the state directory somewhere else, before anything is in it
+	name  string
+	place func(dir string) error // puts the state directory somewhere else, before anything is in it
 	// happen does it, when the new release has a quarter of the traffic.
 	happen func(ctx context.Context, s *Site, r *Report) error
 	ends   []wire.State // how it may end
@@ -36,8 +35,8 @@ func faults() []fault {
 		{name: "agent stopped for 60 s wakes up with an old epoch", happen: stopAgent, ends: []wire.State{wire.Succeeded}},
 		{name: "both agents killed", happen: killAgents, ends: []wire.State{wire.Succeeded}},
 		{name: "proxy killed in mid-shift", happen: killProxy, ends: []wire.State{wire.Succeeded}, drops: true},
-		{name: "old release killed in mid-shift", happen: killService("model-api-blue"), ends: []wire.State{wire.Succeeded, wire.RolledBack}, drops: true},
-		{name: "new release killed in mid-shift", happen: killService("model-api-green"), ends: []wire.State{wire.RolledBack}, drops: true},
+		{name: "old release killed in mid-shift", happen: killSlot(rollout.Slot.Other), ends: []wire.State{wire.Succeeded, wire.RolledBack}, drops: true},
+		{name: "new release killed in mid-shift", happen: killSlot(func(incoming rollout.Slot) rollout.Slot { return incoming }), ends: []wire.State{wire.RolledBack}, drops: true},
 		{name: "registry gone in mid-shift", happen: stopRegistry, ends: []wire.State{wire.Succeeded}},
 		{name: "disk of the state directory full for 15 s", place: tiny, happen: fillDisk, ends: []wire.State{wire.Succeeded, wire.RolledBack}},
 	}
@@ -45,45 +44,37 @@ func faults() []fault {
 
 // faultTrial lets something happen in mid-shift.
 func faultTrial(f fault) Trial {
-	return Trial{"fault", f.name, func(ctx context.Context, l *Lab, r *Report) (err error) {
-		settings := settings(5 * time.Second)
-		if f.settings != nil {
-			f.settings(&settings)
-		}
+	return Trial{"fault", f.name, func(ctx context.Context, l *Lab, r *Report) error {
 		l.place = f.place
-		s, err := l.started(ctx, l.trivial(), settings, trivialRelease)
-		l.place = nil
-		defer closing(s, &err)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, l.wakeRegistry()) }()
-		next, err := l.release(ctx, "v2", nil)
-		if err != nil {
-			return err
-		}
-		var result wire.Result
-		c, err := s.under(ctx, 200, func(ctx context.Context) error {
-			began := time.Now()
-			id, err := s.order(ctx, next)
+		defer func() { l.place = nil }()
+		return l.at(ctx, trivialKind(5*time.Second), func(s *Site, _ string) (err error) {
+			defer func() { err = errors.Join(err, l.wakeRegistry()) }()
+			next, err := s.next(ctx, nil)
 			if err != nil {
 				return err
 			}
-			if err := s.untilWeight(ctx, began, 25); err != nil {
+			var result wire.Result
+			c, err := s.under(ctx, 200, func(ctx context.Context) error {
+				began := time.Now()
+				id, err := s.order(ctx, next)
+				if err == nil {
+					err = s.untilWeight(ctx, began, 25)
+				}
+				if err == nil {
+					err = f.happen(ctx, s, r)
+				}
+				if err == nil {
+					result, err = s.result(ctx, id)
+				}
+				return err
+			})
+			c.report(r)
+			if err != nil {
 				return err
 			}
-			if err := f.happen(ctx, s, r); err != nil {
-				return err
-			}
-			result, err = s.result(ctx, id)
-			return err
+			r.say("%s; %d of %d requests failed", ending(result), len(c.shots.Failed()), len(c.shots))
+			return errors.Join(f.judge(c, result), s.consistent(ctx, result.Target))
 		})
-		c.report(r)
-		if err != nil {
-			return err
-		}
-		r.say("%s; %d of %d requests failed", ending(result), len(c.shots.Failed()), len(c.shots))
-		return errors.Join(f.judge(c, result), s.consistent(ctx, result.Target))
 	}}
 }
 
@@ -111,8 +102,12 @@ func (f fault) judge(c course, result wire.Result) error {
 
 // untilWeight waits until the new release has so much of the traffic.
 func (s *Site) untilWeight(ctx context.Context, since time.Time, weight int) error {
-	want, weighs := fmt.Sprintf(`"%s":%d`, rollout.Green, weight), false
-	_, err := s.awaits(ctx, since, fmt.Sprintf("a weight of %d", weight), func(e journal.Entry) bool {
+	slot, err := s.incoming()
+	if err != nil {
+		return err
+	}
+	want, weighs := fmt.Sprintf(`"%s":%d`, slot, weight), false
+	_, err = s.awaits(ctx, since, fmt.Sprintf("a weight of %d", weight), func(e journal.Entry) bool {
 		if e.Action == "weights" && e.Kind == journal.Intent {
 			weighs = strings.Contains(string(e.Detail), want)
 		}
@@ -215,9 +210,14 @@ func killProxy(ctx context.Context, s *Site, r *Report) error {
 	return nil
 }
 
-func killService(name string) func(context.Context, *Site, *Report) error {
+// killSlot kills what runs in a slot, which is told from that of the new release.
+func killSlot(which func(incoming rollout.Slot) rollout.Slot) func(context.Context, *Site, *Report) error {
 	return func(ctx context.Context, s *Site, _ *Report) error {
-		pid, err := s.process(ctx, name)
+		slot, err := s.incoming()
+		if err != nil {
+			return err
+		}
+		pid, err := s.process(ctx, "model-api-"+string(which(slot)))
 		if err != nil {
 			return err
 		}
@@ -267,43 +267,38 @@ func fillDisk(ctx context.Context, s *Site, _ *Report) error {
 
 // rivals are two deployers that order at the same moment: one is refused, and nothing else happens.
 func rivals() Trial {
-	return Trial{"fault", "two deployers at once", func(ctx context.Context, l *Lab, r *Report) (err error) {
-		s, err := l.started(ctx, l.trivial(), brisk(), trivialRelease)
-		defer closing(s, &err)
-		if err != nil {
-			return err
-		}
-		const rounds = 5
-		accepted := 0
-		serves := "v1"
-		c, err := s.under(ctx, 200, func(ctx context.Context) error {
-			for round := range rounds {
-				won, err := s.race(ctx, round)
-				if err != nil {
-					return fmt.Errorf("round %d: %w", round+1, err)
+	return Trial{"fault", "two deployers at once", func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, trivialKind(time.Second).with(brisk()), func(s *Site, serves string) error {
+			const rounds = 5
+			c, err := s.under(ctx, 200, func(ctx context.Context) error {
+				for round := range rounds {
+					won, err := s.race(ctx)
+					if err != nil {
+						return fmt.Errorf("round %d: %w", round+1, err)
+					}
+					serves = won
 				}
-				accepted, serves = accepted+1, won
+				return nil
+			})
+			c.report(r)
+			if err != nil {
+				return err
 			}
-			return nil
+			r.events = nil
+			r.say("%d times one came through, and the other was refused; %d of %d requests failed", rounds, len(c.shots.Failed()), len(c.shots))
+			return errors.Join(c.spotless(0), s.consistent(ctx, serves))
 		})
-		c.report(r)
-		r.events = nil
-		if err != nil {
-			return err
-		}
-		r.say("%d times one was accepted and came through, and the other was refused; %d of %d requests failed", accepted, len(c.shots.Failed()), len(c.shots))
-		return errors.Join(c.spotless(0), s.consistent(ctx, serves))
 	}}
 }
 
 // race has two deployers order different releases at once, and returns which of them came through.
-func (s *Site) race(ctx context.Context, round int) (string, error) {
+func (s *Site) race(ctx context.Context) (string, error) {
 	var ids [2]string
 	var errs [2]error
 	var revisions [2]rollout.Revision
 	for i := range 2 {
 		var err error
-		if revisions[i], err = s.lab.release(ctx, fmt.Sprintf("v%d-%d", round+2, i+1), nil); err != nil {
+		if revisions[i], err = s.next(ctx, nil); err != nil {
 			return "", err
 		}
 	}
@@ -326,6 +321,109 @@ func (s *Site) race(ctx context.Context, round int) (string, error) {
 	return result.Target, err
 }
 
+// unreached orders a release whose images are not on the target, while the registry is away.
+func unreached() Trial {
+	settings := settings(3 * time.Second)
+	settings.Times.Pull = wire.Duration(15 * time.Second)
+	return Trial{"fault", "registry gone before the pull", func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, trivialKind(time.Second).with(settings), func(s *Site, serves string) (err error) {
+			next, err := s.next(ctx, nil)
+			if err == nil {
+				err = stopRegistry(ctx, s, r)
+			}
+			defer func() { err = errors.Join(err, l.wakeRegistry()) }()
+			if err != nil {
+				return err
+			}
+			var result wire.Result
+			c, err := s.under(ctx, 200, func(ctx context.Context) (err error) {
+				result, err = s.roll(ctx, next)
+				return err
+			})
+			c.report(r)
+			if err == nil && result.State != wire.RolledBack {
+				err = fmt.Errorf("it is %s", result.State)
+			}
+			if err != nil {
+				return err
+			}
+			r.say("%s; %d of %d requests failed", ending(result), len(c.shots.Failed()), len(c.shots))
+			return errors.Join(c.spotless(0), s.consistent(ctx, serves))
+		})
+	}}
+}
+
+// abandoned kills deployers: some while they hand over an order, and others while they watch. What was ordered comes
+// through or was never ordered; and there is no lock for them to leave.
+func abandoned() Trial {
+	return Trial{"kill", "deployer while it orders and watches", func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, trivialKind(time.Second).with(brisk()), func(s *Site, serves string) error {
+			const kills = 10
+			ordered := 0
+			c, err := s.under(ctx, 100, func(ctx context.Context) error {
+				for n := range kills {
+					release, err := s.abandon(ctx, time.Duration(n)*40*time.Millisecond)
+					if err != nil {
+						return fmt.Errorf("killed after %d ms: %w", n*40, err)
+					}
+					if release != "" {
+						ordered++
+						serves = release
+					}
+				}
+				return nil
+			})
+			c.report(r)
+			if err != nil {
+				return err
+			}
+			r.events = nil
+			r.figure("kills", kills, "")
+			r.say("%d orders had been handed over, and came through; %d had not, and nothing happened; %d of %d requests failed",
+				ordered, kills-ordered, len(c.shots.Failed()), len(c.shots))
+			return errors.Join(c.spotless(0), s.consistent(ctx, serves))
+		})
+	}}
+}
+
+// abandon orders a release and kills the client that does so after a time, or else the one that watches. It returns the
+// release if it had been ordered, when that serves.
+func (s *Site) abandon(ctx context.Context, after time.Duration) (string, error) {
+	next, err := s.next(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	began := time.Now()
+	short, cancel := context.WithTimeout(ctx, after)
+	id, err := s.order(short, next) // its end kills the client
+	cancel()
+	if err == nil { // it was faster: so whoever watches is killed
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		_, _ = s.target.Watch(short, id, func(wire.Event) {})
+		cancel()
+		result, err := s.result(ctx, id)
+		if err == nil && (result.State != wire.Succeeded || result.Target != next.Release) {
+			err = fmt.Errorf("%s: %s", result.State, result.Reason)
+		}
+		return next.Release, err
+	}
+	// What had been handed over before the client was killed begins at once.
+	if err := pause(ctx, 3*time.Second); err != nil {
+		return "", err
+	}
+	entries, err := s.entries(ctx, began)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if e.Action == "begin" && e.Release == next.Release {
+			_, err := s.awaits(ctx, began, "the end of "+next.Release, func(e journal.Entry) bool { return e.Action == "done" && e.Release == next.Release })
+			return next.Release, errors.Join(err, pause(ctx, time.Second))
+		}
+	}
+	return "", nil
+}
+
 // current is the release that serves, by release.json.
 func (s *Site) current() (string, error) {
 	state, err := rollout.Read(s.state)
@@ -336,4 +434,16 @@ func (s *Site) current() (string, error) {
 		return "", errors.New("no release serves")
 	}
 	return state.Current.Release, nil
+}
+
+// incoming is the slot of the release that comes next, or is on its way.
+func (s *Site) incoming() (rollout.Slot, error) {
+	state, err := rollout.Read(s.state)
+	if err != nil {
+		return "", err
+	}
+	if state.Current == nil {
+		return "", errors.New("no release serves")
+	}
+	return state.Current.Slot.Other(), nil
 }

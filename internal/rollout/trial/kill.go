@@ -95,7 +95,7 @@ func (k *killer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := k.roll(ctx, first, "v2", nil)
+	c, err := k.roll(ctx, first, nil)
 	if err != nil {
 		return fmt.Errorf("without a kill: %w", err)
 	}
@@ -134,7 +134,9 @@ func (k *killer) run(ctx context.Context) error {
 }
 
 func (k *killer) site(ctx context.Context) (*Site, error) {
-	return k.lab.started(ctx, k.lab.trivial(), brisk(), trivialRelease)
+	how := trivialKind(time.Second).with(brisk())
+	how.name = "" // it is for this trial only
+	return k.lab.started(ctx, how)
 }
 
 func (k *killer) problem(format string, args ...any) {
@@ -147,11 +149,12 @@ func (k *killer) problem(format string, args ...any) {
 
 // work kills at one point after the other until none is left.
 func (k *killer) work(ctx context.Context, s *Site) {
-	serves := "v1"
-	if state, err := s.current(); err == nil {
-		serves = state
+	serves, err := s.current()
+	if err != nil {
+		k.problem("%v", err)
+		return
 	}
-	for n := 0; ctx.Err() == nil; n++ {
+	for ctx.Err() == nil {
 		k.mu.Lock()
 		if len(k.left) == 0 {
 			k.mu.Unlock()
@@ -161,8 +164,8 @@ func (k *killer) work(ctx context.Context, s *Site) {
 		k.left = k.left[1:]
 		number := len(k.left)
 		k.mu.Unlock()
-		next := fmt.Sprintf("v%d-%d", s.port, n+3)
-		c, err := k.roll(ctx, s, next, &p)
+		c, err := k.roll(ctx, s, &p)
+		next := fmt.Sprintf("v%d", s.releases)
 		if err != nil {
 			k.problem("killed at %s: %v", p, err)
 			return // nobody knows in what state it is
@@ -188,8 +191,8 @@ func (k *killer) work(ctx context.Context, s *Site) {
 }
 
 // roll rolls a release out under a light load, and kills the agent at a point, if there is one.
-func (k *killer) roll(ctx context.Context, s *Site, release string, at *point) (course, error) {
-	next, err := k.lab.release(ctx, release, nil)
+func (k *killer) roll(ctx context.Context, s *Site, at *point) (course, error) {
+	next, err := s.next(ctx, nil)
 	if err != nil {
 		return course{}, err
 	}

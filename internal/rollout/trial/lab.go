@@ -50,10 +50,11 @@ type Lab struct {
 	others   []string
 	built    map[string]v1.Image // what this repository builds, by name; empty if it was not given
 
-	mu      sync.Mutex
-	sites   int
-	program []byte                 // the trivial server
-	place   func(dir string) error // prepares the next site's state directory; nil: nothing is to be prepared
+	mu       sync.Mutex
+	sites    int
+	standing map[string]*Site       // that a trial may use, by the name of their kind
+	program  []byte                 // the trivial server
+	place    func(dir string) error // prepares the next site's state directory; nil: nothing is to be prepared
 }
 
 // A Place says where a lab is.
@@ -67,7 +68,7 @@ type Place struct {
 
 // Open makes a lab on a machine. Close it in any case.
 func Open(ctx context.Context, p Place) (*Lab, error) {
-	l := &Lab{Root: p.Root, Env: p.Machine.Env, own: p.Own, others: p.Others, Log: p.Log, machine: p.Machine, standins: map[string]string{}, built: map[string]v1.Image{}}
+	l := &Lab{Root: p.Root, Env: p.Machine.Env, own: p.Own, others: p.Others, Log: p.Log, machine: p.Machine, standins: map[string]string{}, built: map[string]v1.Image{}, standing: map[string]*Site{}}
 	if err := l.open(ctx); err != nil {
 		return l, fmt.Errorf("open lab: %w", err)
 	}
@@ -146,6 +147,9 @@ func (l *Lab) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var errs []error
+	for _, s := range l.standing {
+		errs = append(errs, s.Close())
+	}
 	if l.runner != nil {
 		errs = append(errs, l.remove(ctx, strconv.Itoa(os.Getpid())), l.runner.Close())
 	}

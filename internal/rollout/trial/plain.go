@@ -23,7 +23,7 @@ const plainFile = `services:
 
 // plainTrial is the contrast: the same load on a service that docker compose up -d replaces. Requests fail; that they do
 // is what it shows, and what shows that the load notices.
-func plainTrial(name string, rate int, k func(*Lab) stack, make releases) Trial {
+func plainTrial(name string, rate int, how kind) Trial {
 	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) (err error) {
 		p := recreated{lab: l, file: filepath.Join(l.Dir, "plain.yaml"), project: l.name("plain")}
 		if p.port, err = freePort(ctx); err != nil {
@@ -32,7 +32,7 @@ func plainTrial(name string, rate int, k func(*Lab) stack, make releases) Trial 
 		defer func() { err = errors.Join(err, p.down()) }()
 		address := fmt.Sprintf("http://127.0.0.1:%d", p.port)
 		for i, release := range []string{"v1", "v2"} {
-			revision, err := make(ctx, l, release)
+			revision, err := how.release(l, ctx, release, nil)
 			if err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ func plainTrial(name string, rate int, k func(*Lab) stack, make releases) Trial 
 				}
 				continue
 			}
-			return p.replace(ctx, r, load.Options{URL: address + "/predict", Questions: k(l).questions, Rate: rate, Release: releaseHeader}, revision)
+			return p.replace(ctx, r, load.Options{URL: address + "/predict", Questions: how.stack(l).questions, Rate: rate, Release: releaseHeader}, revision)
 		}
 		return nil
 	}}

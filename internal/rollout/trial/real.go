@@ -22,6 +22,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/load"
 )
 
@@ -125,7 +126,7 @@ func fileOf(image v1.Image, at string) ([]byte, error) {
 
 // realRelease is an image of the real model_api that differs from others by its name only, with the other images as they
 // were built.
-func realRelease(ctx context.Context, l *Lab, release string) (rollout.Revision, error) {
+func (l *Lab) realRelease(ctx context.Context, release string, _ composetest.Knobs) (rollout.Revision, error) {
 	images := map[string]string{}
 	for _, image := range []string{serving, "mlflow", "airflow"} {
 		from := l.built[image]

@@ -30,6 +30,8 @@ type Site struct {
 	bundle    string // digest of the one that orders name
 	questions []load.Question
 	canaries  map[string]string // the secrets that it was given
+	kind      kind
+	releases  int // that were made for it
 }
 
 // actor orders whatever a trial orders.
@@ -220,7 +222,7 @@ func (s *Site) runsOnly(ctx context.Context, r rollout.Revision) error {
 	return err
 }
 
-// weights are those that the proxy has, by its own word.
+// weights are those that the proxy has, by its own word, in percent.
 func (s *Site) weights(ctx context.Context) (rollout.Weights, error) {
 	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.state, "run", "haproxy.sock"))
 	if err != nil {
@@ -256,6 +258,12 @@ func readWeights(csv string) (rollout.Weights, error) {
 		var weight int
 		if _, err := fmt.Sscan(fields[columns["weight"]], &weight); err == nil {
 			weights[rollout.Slot(fields[columns["svname"]])] = weight
+		}
+	}
+	// The proxy's own are only shares of each other.
+	if sum := weights[rollout.Blue] + weights[rollout.Green]; sum > 0 {
+		for slot := range weights {
+			weights[slot] = 100 * weights[slot] / sum
 		}
 	}
 	return weights, nil

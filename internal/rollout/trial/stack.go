@@ -143,8 +143,8 @@ func rightly(units, probability float64) func([]byte) error {
 	}
 }
 
-// release makes an image of the trivial server, and the revision that serves it. Knobs say how it is bad.
-func (l *Lab) release(ctx context.Context, name string, knobs composetest.Knobs) (rollout.Revision, error) {
+// trivialRelease makes an image of the trivial server, and the revision that serves it. Knobs say how it is bad.
+func (l *Lab) trivialRelease(ctx context.Context, name string, knobs composetest.Knobs) (rollout.Revision, error) {
 	program, err := l.server(ctx)
 	if err != nil {
 		return rollout.Revision{}, err

@@ -22,7 +22,7 @@ func TestOwner(t *testing.T) {
 }
 
 func TestReadWeights(t *testing.T) {
-	weights, err := readWeights("# pxname,svname,status,weight,act,\nmodel_api,blue,UP,75,1,\nmodel_api,green,UP,25,1,\n\n")
+	weights, err := readWeights("# pxname,svname,status,weight,act,\nmodel_api,blue,UP,3,1,\nmodel_api,green,UP,1,1,\n\n")
 	if err != nil || weights[rollout.Blue] != 75 || weights[rollout.Green] != 25 {
 		t.Error(weights, err)
 	}
@@ -104,5 +104,18 @@ func TestRightly(t *testing.T) {
 		if err := right([]byte(answer)); (err == nil) != ok {
 			t.Errorf("%s: %v", answer, err)
 		}
+	}
+}
+
+func TestReadTests(t *testing.T) {
+	passed, failed := readTests(`{"Action":"pass","Test":"TestA/pylint_7.9"}
+{"Action":"run","Test":"TestA"}
+not JSON
+{"Action":"skip","Test":"TestB"}
+{"Action":"fail","Test":"TestC/x"}
+{"Action":"pass"}
+`)
+	if strings.Join(passed, ";") != "pylint 7.9" || strings.Join(failed, ";") != "TestB;TestC/x" {
+		t.Error(passed, failed)
 	}
 }

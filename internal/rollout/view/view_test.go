@@ -127,7 +127,8 @@ func TestChanges(t *testing.T) {
 		phase(rollout.Smoked, 1, true),
 		{Entry: &wire.Entry{Sequence: 6, Kind: journal.Failed, Action: "smoke", Message: "answer 3\nis wrong"}},
 		{Alert: &wire.Alert{Name: "RolledBack", Severity: wire.Critical, Summary: "v1.5.0 was rolled back"}},
-		{Status: &back}, {Result: &wire.Result{State: wire.RolledBack}},
+		{Status: &back},
+		{Result: &wire.Result{State: wire.RolledBack}},
 	}
 	var changes view.Changes
 	var b strings.Builder

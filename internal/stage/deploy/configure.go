@@ -11,9 +11,9 @@ import (
 )
 
 // configure asks whether everything is there that the environment needs. Nothing has been changed by then, anywhere.
-func (d deployer) configure(_ context.Context, scope engine.Scope) (engine.Judgement, error) {
+func (d deployer) configure(ctx context.Context, scope engine.Scope) (engine.Judgement, error) {
 	j := engine.Judgement{Unit: "variables and files"}
-	variables, err := d.variables(scope)
+	variables, err := d.variables(ctx, scope)
 	if err != nil {
 		return j, err
 	}
@@ -55,12 +55,12 @@ func (d deployer) configure(_ context.Context, scope engine.Scope) (engine.Judge
 }
 
 // variables are those of the environment, with the secrets that are made up where nobody has set them.
-func (d deployer) variables(scope engine.Scope) (config.Variables, error) {
+func (d deployer) variables(ctx context.Context, scope engine.Scope) (config.Variables, error) {
 	variables, err := d.project.Environment(d.Environment, entries(scope.Env))
 	if err != nil {
 		return nil, err
 	}
-	made, err := d.generated(variables)
+	made, err := d.generated(ctx, variables)
 	if err != nil {
 		return nil, err
 	}

@@ -59,12 +59,13 @@ func (d deployer) gate(ctx context.Context, scope engine.Scope) (engine.Judgemen
 // evidence verifies what is attached to each image, and notes what was accepted.
 func (d deployer) evidence(ctx context.Context, scope engine.Scope, client evidence.Registry, release *handover.Release, j *engine.Judgement) ([]engine.Finding, error) {
 	keys, err := evidence.LoadPublicKeys(func(name string) string { return scope.Env[name] })
-	if err != nil {
+	if err != nil { //nolint:nilerr // it is a finding: nobody may vouch for an image
 		return []engine.Finding{{Rule: "no-key", Severity: engine.SeverityHigh, Message: err.Error(), Help: "set " + evidence.PublicKeyVariable + " to the keys that may vouch for an image: docs/evidence.md"}}, nil
 	}
 	policy := d.policy()
 	table := engine.Table{Title: "evidence accepted by the policy " + d.to.Gate, Columns: []string{"image", "what", "of", "by"}, Detail: true}
 	var findings []engine.Finding
+	of := map[string]int{} // what is missing of several images is one finding
 	release.Accepted = nil
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(release.Images)) {
@@ -74,11 +75,18 @@ func (d deployer) evidence(ctx context.Context, scope engine.Scope, client evide
 			return nil, err
 		}
 		verdict := evidence.Verify(evidence.Request{Name: d.to.Gate, Policy: policy, Digest: digest, Bundles: bundles, Keys: keys, Now: d.Now()})
-		for _, m := range verdict.Missing {
-			findings = append(findings, missingEvidence(name, digest, m))
-		}
 		if !verdict.Met && len(verdict.Missing) == 0 {
-			findings = append(findings, missingEvidence(name, digest, evidence.Missing{What: "evidence", Found: "none", Expected: "some", Remedy: "run the whole pipeline"}))
+			verdict.Missing = []evidence.Missing{{What: "evidence", Found: "none", Expected: "some", Remedy: "run the whole pipeline"}}
+		}
+		for _, m := range verdict.Missing {
+			f := missingEvidence(digest, m)
+			if at, there := of[f.Message]; there {
+				findings[at].Path += ", " + name
+				continue
+			}
+			of[f.Message] = len(findings)
+			f.Path = name
+			findings = append(findings, f)
 		}
 		for _, a := range verdict.Accepted {
 			table.Rows = append(table.Rows, []string{name, a.What, a.Finished.UTC().Format("2006-01-02 15:04"), a.Place.Machine})
@@ -88,6 +96,10 @@ func (d deployer) evidence(ctx context.Context, scope engine.Scope, client evide
 				release.Accepted = append(release.Accepted, accepted)
 			}
 		}
+	}
+	for i := range findings {
+		findings[i].Message = findings[i].Path + ": " + findings[i].Message
+		findings[i].Path = "" // it is no file
 	}
 	j.Tables = []engine.Table{table}
 	j.Metrics = append(j.Metrics, engine.Metric{Name: "evidence_accepted", Value: float64(len(release.Accepted)), Unit: "statements"})
@@ -114,10 +126,10 @@ func (d deployer) policy() config.EvidencePolicy {
 	return policy
 }
 
-func missingEvidence(image, digest string, m evidence.Missing) engine.Finding {
+func missingEvidence(digest string, m evidence.Missing) engine.Finding {
 	return engine.Finding{
 		Rule: "evidence", Severity: engine.SeverityHigh, Help: m.Remedy,
-		Message: fmt.Sprintf("%s@%.19s…: %s: found %s; expected %s", image, digest, m.What, m.Found, m.Expected),
+		Message: fmt.Sprintf("%s: found %s; expected %s", m.What, strings.ReplaceAll(m.Found, digest, "this image"), m.Expected),
 	}
 }
 

@@ -51,6 +51,15 @@ func (d deployer) images(ctx context.Context, scope engine.Scope) (engine.Judgem
 		return j, nil
 	}
 	j.Notes = append(j.Notes, from)
+	release, err := d.readBack(ctx, client, source, pushed, &j)
+	if err != nil || len(j.Findings) > 0 {
+		return j, err
+	}
+	return j, errors.Join(handover.WriteRelease(scope.Artifacts, release), handover.WritePushed(scope.Artifacts, pushed))
+}
+
+// readBack asks the registry for each image by its digest, and makes the release of them.
+func (d deployer) readBack(ctx context.Context, client *registry.Client, source worktree.Source, pushed handover.Pushed, j *engine.Judgement) (handover.Release, error) {
 	release := handover.Release{
 		Environment: d.Environment, Name: d.name(source), Commit: source.Commit, Committed: source.Time, Images: map[string]string{},
 	}
@@ -62,10 +71,10 @@ func (d deployer) images(ctx context.Context, scope engine.Scope) (engine.Judgem
 			continue
 		}
 		if err != nil {
-			return j, err
+			return release, err
 		}
 		if back.Digest != image.Digest {
-			return j, fmt.Errorf("read back %s@%s: the registry has %s", image.Repository, image.Digest, back.Digest)
+			return release, fmt.Errorf("read back %s@%s: the registry has %s", image.Repository, image.Digest, back.Digest)
 		}
 		j.Judged++
 		release.Images[image.Name] = image.Repository + "@" + image.Digest
@@ -75,16 +84,15 @@ func (d deployer) images(ctx context.Context, scope engine.Scope) (engine.Judgem
 		table.Rows = append(table.Rows, []string{image.Repository, image.Digest})
 	}
 	if len(j.Findings) > 0 {
-		return j, nil
+		return release, nil
 	}
 	if release.Digest == "" {
-		return j, fmt.Errorf("name the image that serves: %s is none of the images: see deploy.serves in %s", d.project.Deploy.Serves, config.FileName)
-	}
-	if release.Database, err = schemaHead(filepath.Join(scope.Root, filepath.FromSlash(d.project.Deploy.Migrations))); err != nil {
-		return j, err
+		return release, fmt.Errorf("name the image that serves: %s is none of the images: see deploy.serves in %s", d.project.Deploy.Serves, config.FileName)
 	}
 	j.Tables = []engine.Table{table}
-	return j, errors.Join(handover.WriteRelease(scope.Artifacts, release), handover.WritePushed(scope.Artifacts, pushed))
+	var err error
+	release.Database, err = schemaHead(filepath.Join(d.project.Root, filepath.FromSlash(d.project.Deploy.Migrations)))
+	return release, err
 }
 
 func gone(repository, digest string) engine.Finding {

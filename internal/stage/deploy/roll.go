@@ -3,6 +3,7 @@ package deploy
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/judge"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/remote"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/view"
 )
@@ -62,7 +64,7 @@ func (d deployer) deploy(ctx context.Context, scope engine.Scope) (engine.Judgem
 
 // put brings secrets and files to the target, which are of no use to anybody before the order.
 func (d deployer) put(ctx context.Context, scope engine.Scope, target *remote.Target, release handover.Release) (rollout.Revision, error) {
-	variables, err := d.variables(scope)
+	variables, err := d.variables(ctx, scope)
 	if err != nil {
 		return rollout.Revision{}, err
 	}
@@ -127,14 +129,17 @@ func (w *watched) take(e wire.Event) {
 	if e.Alert != nil {
 		w.alerts = append(w.alerts, *e.Alert)
 	}
+	if e.Entry != nil && e.Entry.Action == "judge" { // a status comes now and then, an entry always
+		var d judge.Decision
+		if json.Unmarshal(e.Entry.Detail, &d) == nil {
+			w.decision = &wire.Decision{Time: e.Entry.Time, Text: e.Entry.Message, Decision: d}
+		}
+	}
 	if e.Status == nil {
 		return
 	}
 	w.status = *e.Status
 	if r := e.Status.Roll; r != nil {
-		if r.Decision != nil {
-			w.decision = r.Decision
-		}
 		if r.Kind != rollout.Recovery {
 			w.turned = r
 		}

@@ -23,7 +23,7 @@ const secretBytes = 32
 
 // generated are secrets that were made up, once, for an environment of this machine, so that nobody has to type one in.
 // They are kept for the next deploy: the database has them by then.
-func (d deployer) generated(variables config.Variables) (map[string]string, error) {
+func (d deployer) generated(ctx context.Context, variables config.Variables) (map[string]string, error) {
 	made := map[string]string{}
 	missing := slices.DeleteFunc(slices.Clone(d.to.Generated), func(name string) bool { return value(variables, name) != "" })
 	if len(missing) == 0 {
@@ -37,7 +37,7 @@ func (d deployer) generated(variables config.Variables) (map[string]string, erro
 		return nil, fmt.Errorf("make secrets of %s: %w", d.Environment, err)
 	}
 	defer func() { _ = lock.Close() }() // which releases it
-	if err := filelock.Take(context.Background(), lock); err != nil {
+	if err := filelock.Take(ctx, lock); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(d.Generated, d.Environment+".json")

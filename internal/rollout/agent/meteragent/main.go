@@ -34,14 +34,18 @@ func run() int {
 
 // target is Docker Compose on the engine whose socket is in this container.
 func target(state, environment, project string) func(context.Context) (agent.Target, error) {
-	return func(context.Context) (agent.Target, error) {
+	return func(ctx context.Context) (agent.Target, error) {
 		scratch := filepath.Join(os.TempDir(), "meteragent")
 		if err := os.MkdirAll(scratch, 0o700); err != nil {
 			return nil, fmt.Errorf("make a place for the records of programs: %w", err)
 		}
+		// A container that the engine starts again has its files of before, and the same process number.
+		if _, err := tool.Sweep(ctx, scratch); err != nil {
+			return nil, fmt.Errorf("clear away what a killed agent has left: %w", err)
+		}
 		return compose.New(compose.Config{
 			Environment: environment, State: state, Project: project, Host: variable("DOCKER_HOST"),
-			Runner: tool.NewRunner(tool.Options{State: scratch, Run: fmt.Sprintf("agent-%d", os.Getpid())}),
+			Runner: tool.NewRunner(tool.Options{State: scratch, Run: fmt.Sprintf("agent-%d-%d", os.Getpid(), time.Now().UnixNano())}),
 			Env:    programs(),
 		})
 	}

@@ -98,6 +98,10 @@ func (v Values) check() error {
 			return fmt.Errorf("%q is no name for a socket: it must be absolute, of letters, digits, dots, dashes and underscores, and of at most %d bytes", p, longestSocket)
 		}
 	}
+	return v.checkServers(address, word)
+}
+
+func (v Values) checkServers(address, word *regexp.Regexp) error {
 	sum, seen := 0, map[string]bool{}
 	for _, s := range v.Servers {
 		switch {

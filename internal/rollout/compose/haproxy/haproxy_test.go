@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -249,8 +250,8 @@ func TestWhatNoServerAnswersIsCounted(t *testing.T) {
 	}
 	time.Sleep(50 * time.Millisecond)
 	in, err := log.Between(t.Context(), from, time.Now())
-	if err != nil || in.Unserved != 5 || in.Failed != 2 || len(in.Servers) != 0 {
-		t.Errorf("%+v, %v", in, err) // failed: one with 503, and one whose client left before it was whole
+	if err != nil || in.Unserved != 5 || in.Failed != 1 || len(in.Servers) != 0 {
+		t.Errorf("%+v, %v", in, err) // failed: the one with 503
 	}
 }
 
@@ -307,6 +308,28 @@ func TestKilledServerCostsNoRequest(t *testing.T) {
 		t.Errorf("%v, %v", s, err)
 	}
 	t.Logf("%d posts reached blue, %d green; 1000 were sent", b.blue.posts.Load(), b.green.posts.Load())
+}
+
+// What clients give up on is brought to its end: its time tells that something is wrong.
+func TestClientsThatGiveUpAreMeasured(t *testing.T) {
+	b := start(t)
+	b.green.slow, b.client.Timeout = 400*time.Millisecond, 100*time.Millisecond
+	b.weigh(50, 50)
+	log := b.listen()
+	from := time.Now()
+	if got := b.load(40, 200); got[0] != 20 || got[200] != 20 {
+		t.Errorf("%v", got)
+	}
+	time.Sleep(500 * time.Millisecond)
+	in, err := log.Between(t.Context(), from, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, least := range map[string]float64{"blue": 0, "green": 0.4} {
+		if c := in.Servers[name]; c == nil || c.Requests != 20 || c.Errors != 0 || len(c.Seconds) != 20 || slices.Min(c.Seconds) < least {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
 }
 
 func TestErrorIsNotAskedForAgain(t *testing.T) {

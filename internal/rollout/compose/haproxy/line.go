@@ -32,10 +32,18 @@ type Line struct {
 	Synthetic bool
 }
 
-// Failed reports whether there was an answer with 500 or more, half of one, or none, unless the client went away in the
-// midst of one.
+// Failed reports whether a whole request got an answer with 500 or more, half of one, or none: also if its client had
+// waited long enough, but not if it left in the midst of its own words, or of the answer.
 func (l Line) Failed() bool {
-	return l.Status < 100 || l.Status >= 500 || l.End[0] == 'S' || l.End[0] == 's'
+	cause, at := l.End[0], l.End[1]
+	switch {
+	case cause == 'S' || cause == 's' || l.Status >= 500:
+		return true
+	case cause == 'C' || cause == 'c':
+		return at == 'Q' || at == 'C' || at == 'H' // it waited in the queue, for a connection, for the answer's headers
+	default:
+		return l.Status < 100
+	}
 }
 
 // errOther is of a line that is about no request.

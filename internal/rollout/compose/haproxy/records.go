@@ -54,7 +54,7 @@ func (r *records) add(l Line) {
 	r.began, r.next, r.last = true, l.Number+1, l.At
 	took := int32(-1)
 	if l.Took >= 0 {
-		took = int32(min(l.Took, 30*time.Minute) / time.Microsecond) //nolint:gosec // 30 minutes are 1.8e9
+		took = int32(min(l.Took, 30*time.Minute) / time.Microsecond) // which are 1.8e9
 	}
 	r.all = append(r.all, record{at: l.At.UnixMicro(), took: took, server: r.index(l.Server), failed: l.Failed(), synthetic: l.Synthetic})
 	if len(r.all) > mostRecords+mostRecords/8 {

@@ -153,7 +153,9 @@ func (s *session) say(done record.Trial) {
 		s.failed = true
 		s.lab.Log("    NOT PASSED in %.0f s: %s", done.Seconds, done.Problem)
 		for _, e := range done.Events {
-			s.lab.Log("      %6.1f s  %s", e.At, e.What)
+			if !strings.HasPrefix(e.What, "note of judge") { // they are in the record
+				s.lab.Log("      %6.1f s  %s", e.At, e.What)
+			}
 		}
 		return
 	}

@@ -25,7 +25,7 @@ const address = ":8000"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Environ()) //nolint:forbidigo // it runs in a container of its own
+	err := run(ctx, os.Args[1:], os.Environ())
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

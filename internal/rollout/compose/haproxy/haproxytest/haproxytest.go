@@ -32,12 +32,18 @@ type Proxy struct {
 	ended   chan struct{}
 }
 
+// Variable names another program than Debian's, to test with its version.
+const Variable = "METER_HAPROXY"
+
 // Start starts HAProxy before these servers.
 func Start(t testing.TB, servers ...haproxy.Server) *Proxy {
 	t.Helper()
-	program, root := debtest.Find(t, debtest.Program{
-		Path: "usr/sbin/haproxy", Packages: []string{"haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"},
-	})
+	program, root := os.Getenv(Variable), ""
+	if program == "" {
+		program, root = debtest.Find(t, debtest.Program{
+			Path: "usr/sbin/haproxy", Packages: []string{"haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"},
+		})
+	}
 	dir, err := os.MkdirTemp("", "haproxy-") // a test's own directory may be too long for the name of a socket
 	if err != nil {
 		t.Fatal(err)
