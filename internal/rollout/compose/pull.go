@@ -75,7 +75,7 @@ func (t *Target) pull(ctx context.Context, reference, auth string) error {
 
 // lasting marks what no repetition mends. The engine tells it in words only, once it has begun.
 func lasting(err error) error {
-	for _, words := range []string{"manifest unknown", "manifest for ", "repository does not exist", "denied: ", "access denied", "invalid reference format", "no matching manifest"} {
+	for _, words := range []string{"manifest unknown", "manifest for ", "repository does not exist", "denied: ", "access denied", "unauthorized", "no basic auth credentials", "incorrect username or password", "invalid reference format", "no matching manifest"} {
 		if errdefs.IsNotFound(err) || errdefs.IsInvalidArgument(err) || strings.Contains(err.Error(), words) {
 			return rollout.Permanent(err)
 		}

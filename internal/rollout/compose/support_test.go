@@ -81,7 +81,8 @@ secrets:
   database: {file: "${STATE:?}/secrets/model-api/DATABASE_URL"}
 `
 
-func newHost(t *testing.T) *host {
+// bareHost is a host with nothing but an engine.
+func bareHost(t *testing.T) *host {
 	t.Helper()
 	m := machine.Get(t)
 	env := map[string]string{}
@@ -89,7 +90,7 @@ func newHost(t *testing.T) *host {
 		name, value, _ := strings.Cut(e, "=")
 		env[name] = value
 	}
-	state, err := os.MkdirTemp("", "backend-")
+	state, err := os.MkdirTemp("", "backend-") // a test's own directory may be too long for the name of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,21 +102,29 @@ func newHost(t *testing.T) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(h.remove)
 	if h.registry, err = composetest.Serve(t.Context(), h.runner, ".", m.Env); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.registry.Close() })
+	h.config = compose.Config{Environment: h.env, State: state, Host: env["DOCKER_HOST"], Runner: h.runner, Env: m.Env}
+	h.target = h.open()
+	return h
+}
+
+// newHost is a host on which a first release can be started.
+func newHost(t *testing.T) *host {
+	t.Helper()
+	h := bareHost(t)
+	t.Cleanup(h.remove)
 	if _, err := h.engine.NetworkCreate(t.Context(), "meter-"+h.env, network.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	h.config = compose.Config{Environment: h.env, State: state, Host: env["DOCKER_HOST"], Runner: h.runner, Env: m.Env}
 	h.secrets()
 	h.settings = h.defaults()
+	m := machine.Get(t)
 	h.bundle = h.put(map[string]string{
 		"POSTGRES_IMAGE": standin.Postgres(t, m), "PROXY_IMAGE": standin.Proxy(t, m), "PROXY_PORT": "0", "MLFLOW_PORT": "0",
 	})
-	h.target = h.open()
 	return h
 }
 
@@ -165,12 +174,17 @@ func (h *host) secrets() {
 		if strings.HasPrefix(path, "postgres/") {
 			uid = 999
 		}
-		file := filepath.Join(h.state, "secrets", path)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(value), 0o600), os.Chown(file, uid, uid)); err != nil {
-			h.Fatal(err)
-		}
+		h.secret(path, value, uid)
 	}
 	if err := os.Chmod(h.state, 0o755); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *host) secret(path, value string, uid int) {
+	h.Helper()
+	file := filepath.Join(h.state, "secrets", path)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(value), 0o600), os.Chown(file, uid, uid)); err != nil {
 		h.Fatal(err)
 	}
 }

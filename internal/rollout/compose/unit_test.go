@@ -219,7 +219,7 @@ func TestContainerOfAnotherImageIsNotBelieved(t *testing.T) {
 	}
 }
 
-func TestEngineThatDoesNotAnswer(t *testing.T) {
+func TestNothingAnswers(t *testing.T) {
 	t.Parallel()
 	target := newTarget(t)
 	if o, err := target.Observe(t.Context()); err == nil {
@@ -254,6 +254,8 @@ func TestErrorsOfAPull(t *testing.T) {
 		"no matching manifest for linux/arm64 in the manifest list":     true,
 		"received unexpected HTTP status: 503 Service Unavailable":      false,
 		"invalid reference format: repository name must be lowercase":   true,
+		"unauthorized: incorrect username or password":                  true,
+		"Get \"https://a/v2/\": no basic auth credentials":              true,
 		"denied: requested access to the resource is denied":            true,
 		"error pulling image configuration: download failed: i/o error": false,
 	} {
