@@ -41,7 +41,7 @@ func (k kind) with(s wire.Settings) kind {
 // at does something at a site on which a release serves: which one, it is told.
 func (l *Lab) at(ctx context.Context, how kind, do func(s *Site, serves string) error) (err error) {
 	s, err := l.started(ctx, how)
-	defer closing(s, &err)
+	defer closing(ctx, s, &err)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (s *Site) next(ctx context.Context, knobs composetest.Knobs) (rollout.Revis
 }
 
 // closing leaves a site to the next trial, or takes it away if this one failed.
-func closing(s *Site, err *error) {
+func closing(ctx context.Context, s *Site, err *error) {
 	if s == nil {
 		return
 	}
@@ -92,7 +92,7 @@ func closing(s *Site, err *error) {
 		s.lab.mu.Unlock()
 		return
 	}
-	*err = errors.Join(*err, s.Close())
+	*err = errors.Join(*err, s.Close(ctx))
 }
 
 // shiftTrial is a whole roll-out under load.
