@@ -227,8 +227,12 @@ func alive(pid string) bool {
 	return err == nil
 }
 
-// remove takes away what a process has made on the engine.
+// remove takes away what a process has made on the engine. An agent that runs yet may start something meanwhile.
 func (l *Lab) remove(ctx context.Context, pid string) error {
+	return eventually(ctx, 20*time.Second, "all is removed that process "+pid+" has made", func() error { return l.removeOnce(ctx, pid) })
+}
+
+func (l *Lab) removeOnce(ctx context.Context, pid string) error {
 	var errs []error
 	for _, kind := range []struct{ list, remove string }{
 		{"ps --all --format {{.Names}}", "rm --force --volumes"},
