@@ -262,6 +262,35 @@ func TestMissingMetricsAreNoPass(t *testing.T) {
 	})
 }
 
+// What the figures lack for good, no later look brings back: the window begins anew. A target that has gaps all the time
+// does not come through by that.
+func TestGaps(t *testing.T) {
+	for gaps, kind := range map[int]rollout.Kind{1: rollout.Forward, 2: rollout.Forward, 20: rollout.Recovery} {
+		on(t, func(t *testing.T, h *host) {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				time.Sleep(90 * time.Second)
+				for range gaps {
+					h.world.Tear()
+					time.Sleep(25 * time.Second)
+				}
+			}()
+			began := time.Now()
+			end, err := h.roll("v2")
+			if err != nil || end.Kind != kind {
+				t.Errorf("%d gaps: %+v, %v", gaps, end, err)
+			}
+			if took := time.Since(began); kind == rollout.Forward && took < 4*time.Minute+time.Duration(gaps)*20*time.Second {
+				t.Errorf("%d gaps: it took %s, so no window began anew", gaps, took)
+			}
+			h.tells("window:note it begins anew: the figures have a gap")
+			h.serves(map[rollout.Kind]string{rollout.Forward: "v2", rollout.Recovery: "v1"}[kind])
+			<-ended
+		})
+	}
+}
+
 // The engine is away for a while in mid-shift: shorter than Blind it is waited for, longer it ends the roll-out, and
 // the rollback waits until it is there again.
 func TestEngineAway(t *testing.T) {

@@ -61,6 +61,7 @@ type Target struct {
 
 	mu      sync.Mutex // of what follows
 	log     *haproxy.Log
+	at      map[rollout.Slot]string // addresses, as last seen
 	scrapes *scrapes
 
 	database sync.Mutex // of the connection

@@ -32,6 +32,9 @@ func (t *Target) Metrics(ctx context.Context, from, to time.Time) (map[rollout.S
 		return nil, fmt.Errorf("measure: %w", err)
 	}
 	in, err := log.Between(ctx, from, to)
+	if errors.Is(err, haproxy.ErrGap) {
+		err = fmt.Errorf("%w: %w", rollout.ErrGap, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("measure: %w", err)
 	}

@@ -81,7 +81,33 @@ func (t *Target) look(ctx context.Context) (v view, err error) {
 	if _, there := v.members[proxyService]; there && proxyErr != nil {
 		return v, errors.Join(proxyErr, notRunning(v.members[proxyService]))
 	}
-	return v, nil
+	at := map[rollout.Slot]string{}
+	for _, slot := range []rollout.Slot{rollout.Blue, rollout.Green} {
+		if c, ok := v.members[serviceOf(slot)]; ok && runs(c) {
+			at[slot] = t.address(c)
+		}
+	}
+	t.mu.Lock()
+	t.at = at
+	t.mu.Unlock()
+	return v, t.settled(v)
+}
+
+// settling is how long a proxy that has just begun may take until it knows of its servers what there is to know.
+const settling = 5 * time.Second
+
+// settled is an error while a proxy that has just begun does not see yet what runs and is well: it says nothing about that.
+func (t *Target) settled(v view) error {
+	if v.proxy.Began.IsZero() || time.Since(v.proxy.Began) > settling {
+		return nil
+	}
+	for _, slot := range []rollout.Slot{rollout.Blue, rollout.Green} {
+		c, ok := v.members[serviceOf(slot)]
+		if seen := t.seen(v, slot); ok && runs(c) && unwell(c) == "" && !seen.Healthy {
+			return fmt.Errorf("the proxy has just begun, and does not see slot %s yet: %s", slot, seen.Reason)
+		}
+	}
+	return nil
 }
 
 func notRunning(c container.InspectResponse) error {

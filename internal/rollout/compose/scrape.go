@@ -178,17 +178,17 @@ func (t *Target) predictions(ctx context.Context, v view, from time.Time) (map[r
 	for _, slot := range t.weighted(v) {
 		started, err := time.Parse(time.RFC3339Nano, v.members[serviceOf(slot)].State.StartedAt)
 		if err != nil || started.After(from) {
-			return nil, errors.Join(fmt.Errorf("read metrics of slot %s: its counters began anew at %s", slot, started.Format(time.TimeOnly)), err)
+			return nil, errors.Join(fmt.Errorf("read metrics of slot %s: %w: its counters began anew at %s", slot, rollout.ErrGap, started.Format(time.TimeOnly)), err)
 		}
 		kept := t.scrapes.of[slot]
 		first := slices.IndexFunc(kept, func(s scrape) bool { return !s.at.Before(from) })
 		last := len(kept) - 1
 		if first == last || kept[first].at.Sub(from) > tolerated(kept[last].at.Sub(from)) {
-			return nil, fmt.Errorf("read metrics of slot %s: there are none from the beginning of the interval", slot)
+			return nil, fmt.Errorf("read metrics of slot %s: %w: there are none from the beginning of the interval", slot, rollout.ErrGap)
 		}
 		models, err := between(kept[first], kept[last])
 		if err != nil {
-			return nil, fmt.Errorf("read metrics of slot %s: %w", slot, err)
+			return nil, fmt.Errorf("read metrics of slot %s: %w: %w", slot, rollout.ErrGap, err)
 		}
 		all[slot] = models
 	}

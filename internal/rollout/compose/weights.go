@@ -61,9 +61,12 @@ func (t *Target) writeProxy(s slots) error {
 		return fmt.Errorf("write the proxy's configuration: %w", err)
 	}
 	values := haproxy.Values{Bind: ":" + proxyPort, Socket: t.socket.Path, Log: t.runFile("log.sock"), Resolver: resolver}
+	t.mu.Lock()
+	at := t.at
+	t.mu.Unlock()
 	for _, slot := range []rollout.Slot{rollout.Blue, rollout.Green} {
 		values.Servers = append(values.Servers, haproxy.Server{
-			Name: string(slot), Address: serviceOf(slot) + ":" + slotPort, Weight: s.Weights[slot],
+			Name: string(slot), Address: serviceOf(slot) + ":" + slotPort, At: at[slot], Weight: s.Weights[slot],
 		})
 	}
 	content, err := haproxy.Render(string(template), values)

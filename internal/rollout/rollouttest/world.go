@@ -50,6 +50,7 @@ type World struct {
 	mutations []string
 	away      bool
 	blind     bool
+	torn      []time.Time // of which no figures are known
 }
 
 type running struct {
@@ -98,6 +99,13 @@ func (w *World) Rate(rate float64) {
 	defer w.mu.Unlock()
 	w.count()
 	w.rate = rate
+}
+
+// Tear makes a gap in the metrics: whatever is asked for that includes this time is not known.
+func (w *World) Tear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.torn = append(w.torn, time.Now())
 }
 
 // Upset gives the weights as a proxy would that has lost them.

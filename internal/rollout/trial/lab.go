@@ -143,12 +143,12 @@ func (l *Lab) registryAnswers(ctx context.Context) error {
 }
 
 // Close takes everything away that the lab has made.
-func (l *Lab) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+func (l *Lab) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer cancel()
 	var errs []error
 	for _, s := range l.standing {
-		errs = append(errs, s.Close())
+		errs = append(errs, s.Close(ctx))
 	}
 	if l.runner != nil {
 		errs = append(errs, l.remove(ctx, strconv.Itoa(os.Getpid())), l.runner.Close())

@@ -8,6 +8,7 @@ package haproxy
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -39,6 +40,7 @@ func (Values) LogFormat() string { return logFormat }
 type Server struct {
 	Name    string // blue
 	Address string // model-api-blue:8000
+	At      string // numeric address that the name had last, which holds until it is looked up; empty: unknown
 	Weight  int    // 0 to 100
 }
 
@@ -101,6 +103,11 @@ func (v Values) check() error {
 	return v.checkServers(address, word)
 }
 
+func isNumeric(address string) bool {
+	a, err := netip.ParseAddr(address)
+	return err == nil && a.Zone() == ""
+}
+
 func (v Values) checkServers(address, word *regexp.Regexp) error {
 	sum, seen := 0, map[string]bool{}
 	for _, s := range v.Servers {
@@ -109,6 +116,8 @@ func (v Values) checkServers(address, word *regexp.Regexp) error {
 			return fmt.Errorf("%q is no name for a server, or has been used", s.Name)
 		case !address.MatchString(s.Address) || s.Address[0] == ':':
 			return fmt.Errorf("server %s: %q is no address with a port", s.Name, s.Address)
+		case s.At != "" && !isNumeric(s.At):
+			return fmt.Errorf("server %s: %q is no numeric address", s.Name, s.At)
 		case s.Weight < 0 || s.Weight > 100:
 			return fmt.Errorf("server %s: a weight of %d is not from 0 to 100", s.Name, s.Weight)
 		}

@@ -436,7 +436,10 @@ func TestHostileValuesAreRefused(t *testing.T) {
 	good := func() haproxy.Values {
 		return haproxy.Values{
 			Bind: ":8080", Socket: "/run/haproxy.sock", Log: "/run/log.sock", Resolver: "127.0.0.11:53",
-			Servers: []haproxy.Server{{"blue", "model-api-blue:8000", 95}, {"green", "model-api-green:8000", 5}},
+			Servers: []haproxy.Server{
+				{Name: "blue", Address: "model-api-blue:8000", At: "172.20.0.7", Weight: 95},
+				{Name: "green", Address: "model-api-green:8000", Weight: 5},
+			},
 		}
 	}
 	text := haproxytest.Template(t)
@@ -444,9 +447,14 @@ func TestHostileValuesAreRefused(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "server green model-api-green:8000 weight 1 resolvers engine") {
 		t.Errorf("%s, %v", out, err)
 	}
+	if !strings.Contains(string(out), "init-addr 172.20.0.7,none") || strings.Count(string(out), "init-addr none") != 1 {
+		t.Errorf("%s", out)
+	}
 	for name, spoil := range map[string]func(*haproxy.Values){
 		"a line in an address":  func(v *haproxy.Values) { v.Servers[0].Address = "a:80\n  stats enable" },
 		"a space in a name":     func(v *haproxy.Values) { v.Servers[0].Name = "blue x" },
+		"a name for an address": func(v *haproxy.Values) { v.Servers[0].At = "libc" },
+		"a zone in an address":  func(v *haproxy.Values) { v.Servers[0].At = "fe80::1%a b" },
 		"no port":               func(v *haproxy.Values) { v.Servers[0].Address = "a" },
 		"a name twice":          func(v *haproxy.Values) { v.Servers[0].Name = "green" },
 		"weights up to 105":     func(v *haproxy.Values) { v.Servers[0].Weight = 100 },

@@ -1,10 +1,14 @@
 package haproxy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 )
+
+// ErrGap says that a part of what was asked for is not known, and never will be.
+var ErrGap = errors.New("the log has a gap")
 
 // mostRecords are kept: half an hour at 1000 requests a second, in 40 MB.
 const mostRecords = 1_800_000
@@ -117,11 +121,11 @@ type Counts struct {
 
 func (r *records) between(from, to time.Time) (Interval, error) {
 	if r.since.IsZero() || from.Before(r.since) {
-		return Interval{}, fmt.Errorf("read log of the proxy: it is known from %s on, not from %s", stamp(r.since), stamp(from))
+		return Interval{}, fmt.Errorf("read log of the proxy: %w: it is known from %s on, not from %s", ErrGap, stamp(r.since), stamp(from))
 	}
 	for _, g := range r.gaps {
 		if !g.from.After(to) && !g.to.Before(from) {
-			return Interval{}, fmt.Errorf("read log of the proxy: a gap before %s: %s", stamp(g.to), g.why)
+			return Interval{}, fmt.Errorf("read log of the proxy: %w before %s: %s", ErrGap, stamp(g.to), g.why)
 		}
 	}
 	in := Interval{Servers: map[string]*Counts{}}
