@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,18 @@ func TestEngineDeploys(t *testing.T) {
 	y.run(DeployHistory(HistoryRequest{Environment: y.production, Verbose: true}))
 	y.run(DeployHistory(HistoryRequest{Environment: y.production, Verify: true}))
 	y.leaks()
+
+	// A hotfix has a tree that is done nowhere: it is staged first, in the same call. That begins with all that judges, of
+	// which this project has nothing; here it is only seen that it begins there.
+	y.commit("hotfix")
+	soon, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := y.try(soon, Full(FullRequest{})); err == nil {
+		t.Error("a hotfix went through without being judged")
+	}
+	if said := y.said.String(); !strings.Contains(said, "stages 1 to 9: nothing of this tree is done on "+y.staging+", so that comes first") {
+		t.Error("it does not say that the hotfix is staged first")
+	}
 
 	// Somebody cuts the audit log.
 	log := filepath.Join(y.state, y.production, "audit.jsonl")

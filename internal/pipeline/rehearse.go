@@ -163,8 +163,7 @@ func (h *rehearsal) tell() error {
 		text += fmt.Sprintf("  %s: predictions http://%[2]s:%[3]d/docs, MLflow http://%[2]s:%[4]d, Airflow http://%[2]s:%[5]d\n",
 			name, e.Publish, e.Ports.Proxy, e.Ports.MLflow, e.Ports.Airflow)
 	}
-	return h.print(text + fmt.Sprintf("  mage deploy:status -env=%[1]s, mage deploy:history -env=%[1]s -v\nTo end it: mage deploy:down -env=%[1]s -data, the same with -env=%[2]s, and docker rm --force --volumes %[3]s\n",
-		rehearsalProduction, rehearsalStaging, registryContainer))
+	return h.print(text + fmt.Sprintf("  mage deploy:status -env=%[1]s, mage deploy:history -env=%[1]s -v\n", rehearsalProduction))
 }
 
 // end takes down what was brought up, also after a failure: unless it is to be looked at.
@@ -173,6 +172,8 @@ func (h *rehearsal) end(ctx context.Context) error {
 		h.users.stop()
 	}
 	if h.keep {
+		h.say("all of it stays; to end it: mage deploy:down -env=%s -data; mage deploy:down -env=%s -data; docker rm --force --volumes %s",
+			rehearsalProduction, rehearsalStaging, registryContainer)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)

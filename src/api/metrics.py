@@ -57,11 +57,10 @@ class Metrics:
         self.in_flight = Gauge(
             "http_requests_in_flight", "Requests being worked on.", registry=self.registry
         )
-        self._predictions = Counter(
+        predictions = Counter(
             "predictions", "Intervals predicted.", ("endpoint",), registry=self.registry
         )
-        for endpoint in ("single", "batch"):
-            self._predictions.labels(endpoint)
+        self._predictions = {name: predictions.labels(name) for name in ("single", "batch")}
         self._units = Distribution(
             "prediction_units_kwh", "Predicted consumption of an interval in kWh.", UNITS_BOUNDS
         )
@@ -106,7 +105,7 @@ class Metrics:
         self, endpoint: str, units: Sequence[float], probability: Sequence[float]
     ) -> None:
         """Count predicted intervals of the ``single`` or ``batch`` endpoint, and what they are."""
-        self._predictions.labels(endpoint).inc(len(units))
+        self._predictions[endpoint].inc(len(units))
         self._units.observe(units)
         self._probability.observe(probability)
 

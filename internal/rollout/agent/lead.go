@@ -243,8 +243,22 @@ func (l *leader) turnAway(ctx context.Context) {
 	}
 }
 
-// lately is how far the traffic that is shown goes back.
-const lately = 10 * time.Second
+// lately is how far the traffic that is shown goes back, and at least: what was before this agent listened, or before a
+// gap in the proxy's log, is not known.
+const (
+	lately      = 10 * time.Second
+	atLeastBack = 2 * time.Second
+)
+
+// live is what passes through, and in how long a time.
+func (l *leader) live(ctx context.Context) (compose.Live, time.Duration, error) {
+	live, err := l.target.Live(ctx, lately)
+	if err == nil {
+		return live, lately, nil
+	}
+	live, err = l.target.Live(ctx, atLeastBack)
+	return live, atLeastBack, err
+}
 
 // lookAtTraffic sees each second what passes through.
 func (l *leader) lookAtTraffic(ctx context.Context) {
@@ -256,18 +270,18 @@ func (l *leader) lookAtTraffic(ctx context.Context) {
 		case <-time.After(time.Second):
 		}
 		now := l.Now()
-		live, err := l.target.Live(ctx, lately)
+		live, span, err := l.live(ctx)
 		if err != nil {
 			l.board.traffic(now, now, nil, nil)
 			continue
 		}
 		since, err := l.target.Live(ctx, now.Sub(last))
+		last = now // what could not be counted is lost to the totals: a gap never closes
 		if err != nil {
-			l.board.traffic(now.Add(-lately), now, &live, nil)
+			l.board.traffic(now.Add(-span), now, &live, nil)
 			continue
 		}
-		last = now
-		l.board.traffic(now.Add(-lately), now, &live, &since)
+		l.board.traffic(now.Add(-span), now, &live, &since)
 	}
 }
 
@@ -328,5 +342,3 @@ func (l *leader) lookAtDisk() {
 		})
 	}
 }
-
-var _ compose.Listener

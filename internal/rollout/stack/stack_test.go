@@ -53,7 +53,7 @@ func (s *site) up() {
 	if code != 0 {
 		s.Fatal(out)
 	}
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(300 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(300 * time.Millisecond) {
 		var waiting []string
 		for _, c := range s.containers() {
 			if health := c.State.Health; health != nil && health.Status != "healthy" {

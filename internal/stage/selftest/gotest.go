@@ -27,7 +27,7 @@ func goTestStep(module string, ci bool) engine.Step {
 }
 
 func imageTestStep(module string, ci bool) engine.Step {
-	packages := []string{"./internal/stage/image", "./internal/rollout/compose", "./internal/rollout/trial", "./internal/pipeline"}
+	packages := []string{"./internal/stage/image", "./internal/rollout/compose", "./internal/rollout/stack", "./internal/rollout/trial", "./internal/pipeline"}
 	step := goTests(module, ci, append([]string{"-run", onEngine}, packages...)...)
 	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" "+strings.Join(packages, " ")
 	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
@@ -37,7 +37,7 @@ func imageTestStep(module string, ci bool) engine.Step {
 func goTests(module string, ci bool, args ...string) engine.Step {
 	return engine.Step{
 		Slots: 2, Timeout: timeout,
-		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docker", "requirements", "src", "docs"},
+		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docker", "requirements", "src", "airflow_dags", "data/schemas", "scripts", "tests", "docs"},
 		Command: &engine.Command{
 			Program: "go",
 			// -count=1: a cached pass says nothing about the tools and servers that these tests drive.

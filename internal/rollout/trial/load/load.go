@@ -7,12 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
@@ -82,11 +82,11 @@ func Start(ctx context.Context, o Options) (*Load, error) {
 
 func direct(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // no proxy, as http.Transport has it
 
-// targets number their questions in the fragment of the address, which is not sent.
+// targets number their questions in the fragment of the address, which is not sent. They are asked at random: a proxy that
+// deals in turn would give each server the same few, if they came in turn.
 func (l *Load) targets() vegeta.Targeter {
-	var next atomic.Int64
 	return func(t *vegeta.Target) error {
-		n := int(next.Add(1)-1) % len(l.options.Questions)
+		n := rand.IntN(len(l.options.Questions)) //nolint:gosec // no secret
 		t.Method, t.URL, t.Body = http.MethodPost, l.options.URL+"#"+strconv.Itoa(n), l.options.Questions[n].Body
 		t.Header = http.Header{"Content-Type": {"application/json"}}
 		return nil
