@@ -133,11 +133,11 @@ func (f *filler) send(ctx context.Context, rate float64, bodies [][]byte) {
 
 // users are the requests a second that are not synthetic. Where nobody knows, there are none.
 func (l *leader) users(ctx context.Context) float64 {
-	live, err := l.target.Live(ctx, lately)
+	live, span, err := l.live(ctx)
 	if err != nil {
 		return 0
 	}
-	return max(0, float64(all(live)-live.Synthetic)) / lately.Seconds()
+	return max(0, float64(all(live)-live.Synthetic)) / span.Seconds()
 }
 
 func all(live compose.Live) int64 {

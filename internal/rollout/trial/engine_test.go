@@ -37,7 +37,7 @@ func TestEngineTrialsInShort(t *testing.T) {
 	defer cancel()
 	lab, err := Open(ctx, Place{Root: root, Machine: machine.Get(t), Log: t.Logf})
 	t.Cleanup(func() {
-		if err := lab.Close(); err != nil {
+		if err := lab.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -49,34 +49,38 @@ func TestEngineTrialsInShort(t *testing.T) {
 	settings.Judge.Steps = settings.Judge.Steps[1:] // from 25 % on: a short window has requests enough only so
 	s, err := lab.started(ctx, trivialKind(time.Second).with(settings))
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
+		if err := s.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, do := range []func(*testing.T, context.Context, *Site){shiftInShort, badInShort, killInShort} {
-		do(t, ctx, s)
+	for _, do := range []func(context.Context, *testing.T, *Site){shiftInShort, badInShort, killInShort} {
+		do(ctx, t, s)
 		if t.Failed() {
 			return
 		}
 	}
 }
 
-func shiftInShort(t *testing.T, ctx context.Context, s *Site) {
+func shiftInShort(ctx context.Context, t *testing.T, s *Site) {
 	next, err := s.next(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := s.under(ctx, 200, func(ctx context.Context) error { return s.becomes(ctx, next) })
-	if err := errors.Join(err, c.spotless(2500), s.consistent(ctx, "v2")); err != nil {
+	if err := errors.Join(err, c.spotless(2500), s.consistent(ctx, next.Release)); err != nil {
 		t.Error(err)
 	}
 	t.Logf("shift: %d requests, %d failed, weights took %v", len(c.shots), len(c.shots.Failed()), c.weighing())
 }
 
-func badInShort(t *testing.T, ctx context.Context, s *Site) {
+func badInShort(ctx context.Context, t *testing.T, s *Site) {
+	serves, err := s.current()
+	if err != nil {
+		t.Fatal(err)
+	}
 	bad, err := s.next(ctx, composetest.Knobs{"SERVER_ERRORS": "0.3"})
 	if err != nil {
 		t.Fatal(err)
@@ -92,13 +96,13 @@ func badInShort(t *testing.T, ctx context.Context, s *Site) {
 	if failed := len(c.shots.Failed()); err == nil && (failed == 0 || failed > 100) {
 		err = fmt.Errorf("%d requests failed", failed)
 	}
-	if err := errors.Join(err, s.consistent(ctx, "v2")); err != nil {
+	if err := errors.Join(err, s.consistent(ctx, serves)); err != nil {
 		t.Error(err)
 	}
 	t.Logf("bad release: %d of %d requests failed: %s", len(c.shots.Failed()), len(c.shots), result.Reason)
 }
 
-func killInShort(t *testing.T, ctx context.Context, s *Site) {
+func killInShort(ctx context.Context, t *testing.T, s *Site) {
 	next, err := s.next(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +129,7 @@ func killInShort(t *testing.T, ctx context.Context, s *Site) {
 		}
 		return err
 	})
-	if err := errors.Join(err, c.spotless(3000), s.consistent(ctx, "v3")); err != nil {
+	if err := errors.Join(err, c.spotless(3000), s.consistent(ctx, next.Release)); err != nil {
 		t.Error(err)
 	}
 	t.Logf("killed in mid-shift: %d requests, %d failed", len(c.shots), len(c.shots.Failed()))

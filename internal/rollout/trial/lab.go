@@ -143,12 +143,12 @@ func (l *Lab) registryAnswers(ctx context.Context) error {
 }
 
 // Close takes everything away that the lab has made.
-func (l *Lab) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+func (l *Lab) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
 	defer cancel()
 	var errs []error
 	for _, s := range l.standing {
-		errs = append(errs, s.Close())
+		errs = append(errs, s.Close(ctx))
 	}
 	if l.runner != nil {
 		errs = append(errs, l.remove(ctx, strconv.Itoa(os.Getpid())), l.runner.Close())
@@ -227,8 +227,12 @@ func alive(pid string) bool {
 	return err == nil
 }
 
-// remove takes away what a process has made on the engine.
+// remove takes away what a process has made on the engine. An agent that runs yet may start something meanwhile.
 func (l *Lab) remove(ctx context.Context, pid string) error {
+	return eventually(ctx, 20*time.Second, "all is removed that process "+pid+" has made", func() error { return l.removeOnce(ctx, pid) })
+}
+
+func (l *Lab) removeOnce(ctx context.Context, pid string) error {
 	var errs []error
 	for _, kind := range []struct{ list, remove string }{
 		{"ps --all --format {{.Names}}", "rm --force --volumes"},

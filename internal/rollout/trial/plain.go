@@ -29,7 +29,7 @@ func plainTrial(name string, rate int, how kind) Trial {
 		if p.port, err = freePort(ctx); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, p.down()) }()
+		defer func() { err = errors.Join(err, p.down(ctx)) }()
 		address := fmt.Sprintf("http://127.0.0.1:%d", p.port)
 		for i, release := range []string{"v1", "v2"} {
 			revision, err := how.release(l, ctx, release, nil)
@@ -93,8 +93,8 @@ func (p recreated) replace(ctx context.Context, r *Report, o load.Options, next 
 	return nil
 }
 
-func (p recreated) down() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+func (p recreated) down(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	_, err := p.lab.docker(ctx, "compose", "--project-name", p.project, "--file", p.file, "down", "--timeout", "2", "--volumes")
 	return err

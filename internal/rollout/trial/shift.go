@@ -41,7 +41,7 @@ func (k kind) with(s wire.Settings) kind {
 // at does something at a site on which a release serves: which one, it is told.
 func (l *Lab) at(ctx context.Context, how kind, do func(s *Site, serves string) error) (err error) {
 	s, err := l.started(ctx, how)
-	defer closing(s, &err)
+	defer closing(ctx, s, &err)
 	if err != nil {
 		return err
 	}
@@ -75,14 +75,17 @@ func (l *Lab) started(ctx context.Context, how kind) (*Site, error) {
 	return s, s.becomes(ctx, first)
 }
 
-// next makes a release that the site never had.
+// next makes a release that no site ever had, so that its image has to be pulled.
 func (s *Site) next(ctx context.Context, knobs composetest.Knobs) (rollout.Revision, error) {
 	s.releases++
-	return s.kind.release(s.lab, ctx, fmt.Sprintf("v%d", s.releases), knobs)
+	return s.kind.release(s.lab, ctx, s.newest(), knobs)
 }
 
+// newest is the name of the last release that next has made.
+func (s *Site) newest() string { return fmt.Sprintf("v%d.%d", s.number, s.releases) }
+
 // closing leaves a site to the next trial, or takes it away if this one failed.
-func closing(s *Site, err *error) {
+func closing(ctx context.Context, s *Site, err *error) {
 	if s == nil {
 		return
 	}
@@ -92,7 +95,7 @@ func closing(s *Site, err *error) {
 		s.lab.mu.Unlock()
 		return
 	}
-	*err = errors.Join(*err, s.Close())
+	*err = errors.Join(*err, s.Close(ctx))
 }
 
 // shiftTrial is a whole roll-out under load.

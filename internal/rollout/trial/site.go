@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,6 +33,7 @@ type Site struct {
 	questions []load.Question
 	canaries  map[string]string // the secrets that it was given
 	kind      kind
+	number    int // of the site
 	releases  int // that were made for it
 }
 
@@ -41,10 +44,11 @@ const actor = "trial"
 func (l *Lab) Site(ctx context.Context, k stack, settings wire.Settings) (*Site, error) {
 	l.mu.Lock()
 	l.sites++
-	environment := fmt.Sprintf("%s%d-%d", prefix[len("meter-"):], os.Getpid(), l.sites)
+	number := l.sites
 	l.mu.Unlock()
+	environment := fmt.Sprintf("%s%d-%d", prefix[len("meter-"):], os.Getpid(), number)
 	settings.Schema, settings.Environment = wire.Schema, environment
-	s := &Site{lab: l, state: filepath.Join(l.Dir, environment), settings: settings, stack: k, questions: k.questions}
+	s := &Site{lab: l, state: filepath.Join(l.Dir, environment), settings: settings, number: number, stack: k, questions: k.questions}
 	s.target = remote.New(remote.Options{
 		Runner: l.runner, Dir: l.Root, Env: l.Env, Environment: environment, State: l.Dir, Log: func(string, ...any) {},
 	})
@@ -101,8 +105,8 @@ func (s *Site) putBundle(ctx context.Context) error {
 func (s *Site) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.port) }
 
 // Close takes the site away.
-func (s *Site) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+func (s *Site) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	var errs []error
 	for _, kind := range []struct{ list, remove string }{
@@ -164,20 +168,18 @@ func (s *Site) becomes(ctx context.Context, r rollout.Revision) error {
 	return err
 }
 
-// awaits waits for an entry in the audit log since a time, and returns it.
-func (s *Site) awaits(ctx context.Context, since time.Time, what string, is func(journal.Entry) bool) (journal.Entry, error) {
+// awaits waits for an entry in the audit log since a time.
+func (s *Site) awaits(ctx context.Context, since time.Time, what string, is func(journal.Entry) bool) error {
 	for {
 		all, err := s.entries(ctx, since)
 		if err != nil {
-			return journal.Entry{}, err
+			return err
 		}
-		for _, e := range all {
-			if is(e) {
-				return e, nil
-			}
+		if slices.ContainsFunc(all, is) {
+			return nil
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			return journal.Entry{}, fmt.Errorf("wait for %s in the audit log: %w", what, err)
+			return fmt.Errorf("wait for %s in the audit log: %w", what, err)
 		}
 	}
 }
@@ -274,6 +276,12 @@ func freePort(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // it is one of TCP
-	return port, listener.Close()
+	_, text, err := net.SplitHostPort(listener.Addr().String())
+	if err == nil {
+		err = listener.Close()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
 }

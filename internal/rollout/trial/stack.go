@@ -135,8 +135,8 @@ func rightly(units, probability float64) func([]byte) error {
 		if err := json.Unmarshal(answer, &got); err != nil || got.Units == nil || got.Probability == nil {
 			return fmt.Errorf("with an answer that is none: %s", shorten(string(answer), 100))
 		}
-		const close = 1e-9
-		if math.Abs(*got.Units-units) > close || math.Abs(*got.Probability-probability) > close {
+		const near = 1e-9
+		if math.Abs(*got.Units-units) > near || math.Abs(*got.Probability-probability) > near {
 			return fmt.Errorf("with a wrong answer")
 		}
 		return nil

@@ -70,20 +70,8 @@ func run(ctx context.Context, out io.Writer, env []string) (passed bool, err err
 	log := func(format string, args ...any) {
 		_, _ = fmt.Fprintf(out, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 	}
-	place := trial.Place{Root: root, Log: log}
-	if *inside != "" {
-		if place.Own, err = trial.StartEngine(ctx, *inside, env); err != nil {
-			return false, err
-		}
-		place.Others, env = env, place.Own.Env
-	}
-	place.Machine, err = imagetest.Start(ctx, imagetest.Options{Repository: root, Env: env, Log: log})
-	defer func() { err = errors.Join(err, place.Machine.Close()) }()
-	if err != nil {
-		return false, err
-	}
-	lab, err := trial.Open(ctx, place)
-	defer func() { err = errors.Join(err, lab.Close()) }()
+	lab, end, err := open(ctx, root, *inside, env, log)
+	defer func() { err = errors.Join(err, end()) }()
 	if err != nil {
 		return false, err
 	}
@@ -101,6 +89,27 @@ func run(ctx context.Context, out io.Writer, env []string) (passed bool, err err
 		err = s.shown.Save(*report)
 	}
 	return !s.failed, err
+}
+
+// open makes a lab, in namespaces of its own with an engine of its own if it is told where that lies. End is to be called in
+// any case.
+func open(ctx context.Context, root, inside string, env []string, log trial.Log) (lab *trial.Lab, end func() error, err error) {
+	place := trial.Place{Root: root, Log: log}
+	end = func() error { return nil }
+	if inside != "" {
+		if place.Own, err = trial.StartEngine(ctx, inside, env); err != nil {
+			return nil, end, err
+		}
+		place.Others, env = env, place.Own.Env
+	}
+	place.Machine, err = imagetest.Start(ctx, imagetest.Options{Repository: root, Env: env, Log: log})
+	end = place.Machine.Close
+	if err != nil {
+		return nil, end, err
+	}
+	lab, err = trial.Open(ctx, place)
+	end = func() error { return errors.Join(lab.Close(ctx), place.Machine.Close()) } //nolint:contextcheck // the machine ends also what a cancelled run has started
+	return lab, end, err
 }
 
 // A session is one run of some trials.
@@ -130,13 +139,10 @@ func (s *session) through(ctx context.Context, wanted []trial.Trial) error {
 		if !s.keep {
 			continue
 		}
-		kept, err := record.Read(s.root)
-		if err == nil {
+		if err := record.Update(ctx, s.root, func(kept *record.Record) {
 			kept.Put(done)
 			kept.Keep(names)
-			err = kept.Write(s.root)
-		}
-		if err != nil {
+		}); err != nil {
 			return err
 		}
 	}
