@@ -10,7 +10,7 @@ from pathlib import Path
 
 SECRETS = "/run/secrets/"
 ADMIN = "AIRFLOW_ADMIN_PASSWORD"
-PASSWORDS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"  # nosec B105  # a variable's name
+PASSWORDS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"
 
 
 class NotToldError(Exception):
@@ -48,13 +48,13 @@ def _content(name: str, path: str) -> str:
 def with_admin(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment for Airflow, whose web page wants the password of "admin" in a file.
 
-    It must be able to write to it, so it gets one of its own, which nobody else can read.
+    It must be able to write to it: so it gets one below HOME, which nobody else can read.
     """
     values = dict(environment)
     password = values.pop(ADMIN, None)
     if password is None:
         return values
-    path = Path(values.get("HOME", "/tmp")) / "passwords.json"  # nosec B108  # a tmpfs of its own
+    path = Path(values["HOME"]) / "passwords.json"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({"admin": password}, file)
     values[PASSWORDS] = str(path)

@@ -284,10 +284,10 @@ func TestSayAndPanel(t *testing.T) {
 	}})).want(0)
 	var said, shown string
 	for _, e := range x.seen.events {
-		switch e.Kind {
-		case engine.EventMessage:
+		if e.Kind == engine.EventMessage {
 			said += e.Text
-		case engine.EventPanel:
+		}
+		if e.Kind == engine.EventPanel {
 			shown = e.Text
 		}
 	}

@@ -70,13 +70,17 @@ func shiftInShort(ctx context.Context, t *testing.T, s *Site) {
 		t.Fatal(err)
 	}
 	c, err := s.under(ctx, 200, func(ctx context.Context) error { return s.becomes(ctx, next) })
-	if err := errors.Join(err, c.spotless(2500), s.consistent(ctx, "v2")); err != nil {
+	if err := errors.Join(err, c.spotless(2500), s.consistent(ctx, next.Release)); err != nil {
 		t.Error(err)
 	}
 	t.Logf("shift: %d requests, %d failed, weights took %v", len(c.shots), len(c.shots.Failed()), c.weighing())
 }
 
 func badInShort(ctx context.Context, t *testing.T, s *Site) {
+	serves, err := s.current()
+	if err != nil {
+		t.Fatal(err)
+	}
 	bad, err := s.next(ctx, composetest.Knobs{"SERVER_ERRORS": "0.3"})
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +96,7 @@ func badInShort(ctx context.Context, t *testing.T, s *Site) {
 	if failed := len(c.shots.Failed()); err == nil && (failed == 0 || failed > 100) {
 		err = fmt.Errorf("%d requests failed", failed)
 	}
-	if err := errors.Join(err, s.consistent(ctx, "v2")); err != nil {
+	if err := errors.Join(err, s.consistent(ctx, serves)); err != nil {
 		t.Error(err)
 	}
 	t.Logf("bad release: %d of %d requests failed: %s", len(c.shots.Failed()), len(c.shots), result.Reason)
@@ -125,7 +129,7 @@ func killInShort(ctx context.Context, t *testing.T, s *Site) {
 		}
 		return err
 	})
-	if err := errors.Join(err, c.spotless(3000), s.consistent(ctx, "v3")); err != nil {
+	if err := errors.Join(err, c.spotless(3000), s.consistent(ctx, next.Release)); err != nil {
 		t.Error(err)
 	}
 	t.Logf("killed in mid-shift: %d requests, %d failed", len(c.shots), len(c.shots.Failed()))

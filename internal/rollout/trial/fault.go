@@ -32,7 +32,8 @@ func faults() []fault {
 	return []fault{
 		{name: "agent stopped for 60 s wakes up with an old epoch", happen: stopAgent, ends: []wire.State{wire.Succeeded}},
 		{name: "both agents killed", happen: killAgents, ends: []wire.State{wire.Succeeded}},
-		{name: "proxy killed in mid-shift", happen: killProxy, ends: []wire.State{wire.Succeeded}, drops: true},
+		// What the proxy had counted is gone with it: a window that can't be judged in its time goes back.
+		{name: "proxy killed in mid-shift", happen: killProxy, ends: []wire.State{wire.Succeeded, wire.RolledBack}, drops: true},
 		{name: "old release killed in mid-shift", happen: killSlot(rollout.Slot.Other), ends: []wire.State{wire.Succeeded, wire.RolledBack}, drops: true},
 		{name: "new release killed in mid-shift", happen: killSlot(func(incoming rollout.Slot) rollout.Slot { return incoming }), ends: []wire.State{wire.RolledBack}, drops: true},
 		{name: "registry gone in mid-shift", happen: stopRegistry, ends: []wire.State{wire.Succeeded}},

@@ -162,7 +162,7 @@ func (k *killer) work(ctx context.Context, s *Site) {
 		number := len(k.left)
 		k.mu.Unlock()
 		c, err := k.roll(ctx, s, &p)
-		next := fmt.Sprintf("v%d", s.releases)
+		next := s.newest()
 		if err != nil {
 			k.problem("killed at %s: %v", p, err)
 			return // nobody knows in what state it is

@@ -75,11 +75,14 @@ func (l *Lab) started(ctx context.Context, how kind) (*Site, error) {
 	return s, s.becomes(ctx, first)
 }
 
-// next makes a release that the site never had.
+// next makes a release that no site ever had, so that its image has to be pulled.
 func (s *Site) next(ctx context.Context, knobs composetest.Knobs) (rollout.Revision, error) {
 	s.releases++
-	return s.kind.release(s.lab, ctx, fmt.Sprintf("v%d", s.releases), knobs)
+	return s.kind.release(s.lab, ctx, s.newest(), knobs)
 }
+
+// newest is the name of the last release that next has made.
+func (s *Site) newest() string { return fmt.Sprintf("v%d.%d", s.number, s.releases) }
 
 // closing leaves a site to the next trial, or takes it away if this one failed.
 func closing(ctx context.Context, s *Site, err *error) {

@@ -33,6 +33,7 @@ type Site struct {
 	questions []load.Question
 	canaries  map[string]string // the secrets that it was given
 	kind      kind
+	number    int // of the site
 	releases  int // that were made for it
 }
 
@@ -43,10 +44,11 @@ const actor = "trial"
 func (l *Lab) Site(ctx context.Context, k stack, settings wire.Settings) (*Site, error) {
 	l.mu.Lock()
 	l.sites++
-	environment := fmt.Sprintf("%s%d-%d", prefix[len("meter-"):], os.Getpid(), l.sites)
+	number := l.sites
 	l.mu.Unlock()
+	environment := fmt.Sprintf("%s%d-%d", prefix[len("meter-"):], os.Getpid(), number)
 	settings.Schema, settings.Environment = wire.Schema, environment
-	s := &Site{lab: l, state: filepath.Join(l.Dir, environment), settings: settings, stack: k, questions: k.questions}
+	s := &Site{lab: l, state: filepath.Join(l.Dir, environment), settings: settings, number: number, stack: k, questions: k.questions}
 	s.target = remote.New(remote.Options{
 		Runner: l.runner, Dir: l.Root, Env: l.Env, Environment: environment, State: l.Dir, Log: func(string, ...any) {},
 	})

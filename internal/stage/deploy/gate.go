@@ -59,8 +59,9 @@ func (d deployer) gate(ctx context.Context, scope engine.Scope) (engine.Judgemen
 // evidence verifies what is attached to each image, and notes what was accepted.
 func (d deployer) evidence(ctx context.Context, scope engine.Scope, client evidence.Registry, release *handover.Release, j *engine.Judgement) ([]engine.Finding, error) {
 	keys, err := evidence.LoadPublicKeys(func(name string) string { return scope.Env[name] })
-	if err != nil { //nolint:nilerr // it is a finding: nobody may vouch for an image
-		return []engine.Finding{{Rule: "no-key", Severity: engine.SeverityHigh, Message: err.Error(), Help: "set " + evidence.PublicKeyVariable + " to the keys that may vouch for an image: docs/evidence.md"}}, nil
+	if err != nil {
+		noKey := engine.Finding{Rule: "no-key", Severity: engine.SeverityHigh, Message: err.Error(), Help: "set " + evidence.PublicKeyVariable + " to the keys that may vouch for an image: docs/evidence.md"}
+		return []engine.Finding{noKey}, nil //nolint:nilerr // it is a finding: nobody may vouch for an image
 	}
 	policy := d.policy()
 	table := engine.Table{Title: "evidence accepted by the policy " + d.to.Gate, Columns: []string{"image", "what", "of", "by"}, Detail: true}

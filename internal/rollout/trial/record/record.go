@@ -6,6 +6,7 @@ package record
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/filelock"
 	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
@@ -128,6 +130,24 @@ func (r *Record) Write(root string) error {
 		return fmt.Errorf("write record of the trials: %w", err)
 	}
 	return nil
+}
+
+// Update changes the record of a repository. Several trials may do so at the same time.
+func Update(ctx context.Context, root string, change func(*Record)) (err error) {
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "meter-trials.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("update record of the trials: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	if err := filelock.Take(ctx, lock); err != nil {
+		return fmt.Errorf("update record of the trials: %w", err)
+	}
+	kept, err := Read(root)
+	if err != nil {
+		return err
+	}
+	change(&kept)
+	return kept.Write(root)
 }
 
 // Save writes the raw record to a file.

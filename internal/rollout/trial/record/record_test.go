@@ -1,9 +1,11 @@
 package record
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -84,6 +86,25 @@ func TestStale(t *testing.T) {
 	says("")
 	if r.Trials[0].Name != "two" {
 		t.Error("they are in another order")
+	}
+}
+
+func TestUpdatesAtOnce(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "docs", "results"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for n := range 20 {
+		all.Go(func() {
+			if err := Update(t.Context(), root, func(r *Record) { r.Put(Trial{Name: fmt.Sprint(n)}) }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if r, err := Read(root); err != nil || len(r.Trials) != 20 {
+		t.Error(len(r.Trials), err)
 	}
 }
 

@@ -139,13 +139,10 @@ func (s *session) through(ctx context.Context, wanted []trial.Trial) error {
 		if !s.keep {
 			continue
 		}
-		kept, err := record.Read(s.root)
-		if err == nil {
+		if err := record.Update(ctx, s.root, func(kept *record.Record) {
 			kept.Put(done)
 			kept.Keep(names)
-			err = kept.Write(s.root)
-		}
-		if err != nil {
+		}); err != nil {
 			return err
 		}
 	}

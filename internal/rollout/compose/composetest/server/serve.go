@@ -101,6 +101,7 @@ func (s *server) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	units, probability = units+moved, min(1, max(0, probability+moved/4))
 	s.metrics.observe(units, probability)
+	w.Header().Set("X-Release", value(s.env, "GIT_SHA"))
 	answer(w, map[string]any{
 		"units_kwh": units, "high_consumption_probability": probability,
 		"model_version": "1", "high_consumption_model_version": "1",
