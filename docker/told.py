@@ -48,7 +48,7 @@ def _content(name: str, path: str) -> str:
 def with_admin(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment for Airflow, whose web page wants the password of "admin" in a file.
 
-    It must be able to write to it, so it gets one of its own below HOME, which nobody else can read.
+    It must be able to write to it: so it gets one below HOME, which nobody else can read.
     """
     values = dict(environment)
     password = values.pop(ADMIN, None)

@@ -89,8 +89,8 @@ func (l *Lab) open(ctx context.Context) error {
 		return err
 	}
 	l.runner = tool.NewRunner(tool.Options{State: l.Dir, Run: fmt.Sprintf("trial-%d-%d", os.Getpid(), time.Now().UnixNano())})
-	if err := l.sweep(ctx); err != nil {
-		return err
+	if err := l.sweep(ctx); err != nil { // what a killed lab has left is in nobody's way
+		l.Log("not all is removed that an earlier lab has left: %v", err)
 	}
 	if err := l.takeStandins(ctx); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (l *Lab) startRegistry(ctx context.Context) error {
 }
 
 func (l *Lab) registryAnswers(ctx context.Context) error {
-	return eventually(ctx, 20*time.Second, "the registry answers", func() error {
+	return eventually(ctx, 10*time.Second, "the registry answers", func() error {
 		return get(ctx, "http://"+l.registry+"/v2/")
 	})
 }
@@ -229,7 +229,7 @@ func alive(pid string) bool {
 
 // remove takes away what a process has made on the engine. An agent that runs yet may start something meanwhile.
 func (l *Lab) remove(ctx context.Context, pid string) error {
-	return eventually(ctx, 20*time.Second, "all is removed that process "+pid+" has made", func() error { return l.removeOnce(ctx, pid) })
+	return eventually(ctx, 10*time.Second, "all is removed that process "+pid+" has made", func() error { return l.removeOnce(ctx, pid) })
 }
 
 func (l *Lab) removeOnce(ctx context.Context, pid string) error {

@@ -22,6 +22,11 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if path := socket(); path != "" && len(os.Args) > 1 && os.Args[1] == "serve" {
+		alive, end := answering(ctx, path, refusing, knocking)
+		defer end()
+		ctx = alive
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "meteragent: %v\n", err)
@@ -49,6 +54,19 @@ func target(state, environment, project string) func(context.Context) (agent.Tar
 			Env:    programs(),
 		})
 	}
+}
+
+// socket is where the deployer mounts the engine's; empty if the engine is somewhere else.
+func socket() string {
+	host := variable("DOCKER_HOST")
+	if host == "" {
+		return "/var/run/docker.sock"
+	}
+	path, ok := strings.CutPrefix(host, "unix://")
+	if !ok {
+		return ""
+	}
+	return path
 }
 
 // programs is the environment of docker: what finds it and its plug-ins, and nothing else that this container has.

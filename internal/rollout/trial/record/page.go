@@ -14,9 +14,9 @@ func parts() []part {
 	return []part{
 		{"shift", "Shifts and rollbacks", "A whole roll-out with drain under load, and the way back from each weight. Each request is a POST of a known\nquestion; one fails that has no answer within 5 s, another status than 200, or a wrong answer."},
 		{"bad", "Bad releases", "Each has to be rolled back by itself. Failed requests are those of users, until all traffic was back."},
-		{"kill", "Killed", "SIGKILL before and after each side effect and each write to the journal, and in each phase."},
-		{"fault", "Faults", ""},
-		{"refuse", "Refusals", ""},
+		{"kill", "Killed", "SIGKILL for the agent that leads, at each entry that a roll-out writes to its journal: right after an intent, so before or\nin the side effect, and right after its result, so before the state says so. The lease has to be free within 30 s. The\nsame at every single point, in memory: `go test -run TestKilled ./internal/rollout`."},
+		{"fault", "Faults", "What happens when the new release has a quarter of the traffic, and how it ends. Where proxy or engine go, requests\nfail while they are away, which nothing behind them can help."},
+		{"refuse", "Refusals", "Tests of internal/pipeline that deploy for real, with a registry, keys and evidence of their own."},
 		{"secret", "Secrets", "Canary values of each secret are searched for wherever a person or a program could come upon them."},
 	}
 }
@@ -24,7 +24,7 @@ func parts() []part {
 // page is what people read.
 func (r *Record) page() string {
 	var b strings.Builder
-	b.WriteString("# What deploys have been through\n\nWritten by `mage test:deploys` (`go run ./internal/rollout/trial/trials`): real engine, Compose, HAProxy, registry and\nPostgreSQL, with POST requests all the time. The raw figures, with the time line of each trial, are in\n[deploys.json](deploys.json).\n")
+	b.WriteString("# What deploys have been through\n\nWritten by `mage test:deploys` (`go run ./internal/rollout/trial/trials`): real engine, Compose, HAProxy, registry and\nPostgreSQL, with POST requests all the time. The raw figures, with the time line of each trial, are in\n[deploys.json](deploys.json). One of them: `go run ./internal/rollout/trial/trials -only=\"bad/2 % errors\"`.\n\nThe machine's cores serve the requests, make them, and do all the rest, too.\n")
 	r.machines(&b)
 	for _, p := range parts() {
 		var trials []Trial
