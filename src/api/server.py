@@ -165,14 +165,18 @@ def operation_routes(store: ModelStore, metrics: Metrics, settings: Settings) ->
         "/health/ready",
         response_model=Ready,
         responses={503: {"model": Ready, "description": "Not ready; reasons says why."}},
-        summary="Models are loaded and the database, if there is one, answers",
+        summary="Models are loaded, and the database, if there is one, has answered",
     )
     async def ready() -> Response:
         reasons = store.reasons
+        lacking = bool(reasons)
         if probe is not None and (why := await probe.reason()):
             reasons.append(why)
-        state = Ready(status="not ready" if reasons else "ready", reasons=reasons)
-        return JSONResponse(state.model_dump(), status_code=503 if reasons else 200)
+            # Predictions need no database. One that was there and is away must not take every
+            # server out of service at once; a release that can't log in is never ready.
+            lacking = lacking or not probe.answered
+        state = Ready(status="not ready" if lacking else "ready", reasons=reasons)
+        return JSONResponse(state.model_dump(), status_code=503 if lacking else 200)
 
     @router.get(
         "/metrics",
