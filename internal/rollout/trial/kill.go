@@ -38,7 +38,8 @@ func (p point) String() string {
 	return text
 }
 
-// points are those of a roll-out. Of each look of the judge there are too many: the first of each stands for them.
+// points are those of a roll-out. Of looks of the judge there are too many, and how often a window begins anew is up to
+// chance: the first look stands for all.
 func points(entries []journal.Entry) []point {
 	var all []point
 	count := map[point]int{}
@@ -46,7 +47,7 @@ func points(entries []journal.Entry) []point {
 		p := point{action: e.Action, kind: e.Kind}
 		count[p]++
 		p.nth = count[p]
-		if e.Action != "judge" || p.nth == 1 {
+		if e.Action != "window" && (e.Action != "judge" || p.nth == 1) {
 			all = append(all, p)
 		}
 	}
