@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
 )
 
 // secretTrial deploys twice with canaries for secrets, and looks for them wherever they must not be.
@@ -31,23 +32,7 @@ func secretTrial() Trial {
 			return err
 		}
 		s.kind = kind{release: (*Lab).trivialRelease}
-		for range 2 {
-			next, err := s.next(ctx, nil)
-			if err == nil {
-				err = s.becomes(ctx, next)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		next, err := s.next(ctx, map[string]string{"SERVER_ERRORS": "0.5"})
-		if err != nil {
-			return err
-		}
-		if _, err := s.under(ctx, 100, func(ctx context.Context) error {
-			_, err := s.roll(ctx, next)
-			return err
-		}); err != nil {
+		if err := s.deployThree(ctx); err != nil {
 			return err
 		}
 		h := hunt{canaries: s.canaries}
@@ -64,6 +49,32 @@ func secretTrial() Trial {
 		r.say("%d canaries, in five spellings each, are in none of: %s", len(s.canaries), strings.Join(h.kinds, ", "))
 		return h.verdict()
 	}}
+}
+
+// deployThree deploys a first release, one that comes through, and one that is rolled back.
+func (s *Site) deployThree(ctx context.Context) error {
+	first, err := s.next(ctx, nil)
+	if err == nil {
+		err = s.becomes(ctx, first)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.under(ctx, 100, func(ctx context.Context) error {
+		good, err := s.next(ctx, nil)
+		if err == nil {
+			err = s.becomes(ctx, good)
+		}
+		if err != nil {
+			return err
+		}
+		bad, err := s.next(ctx, composetest.Knobs{"SERVER_ERRORS": "0.5"})
+		if err == nil {
+			_, err = s.roll(ctx, bad)
+		}
+		return err
+	})
+	return err
 }
 
 // A hunt looks for canaries.
