@@ -17,6 +17,7 @@ func parts() []part {
 		{"kill", "Killed", "SIGKILL for the agent that leads, at each entry that a roll-out writes to its journal: right after an intent, so before or\nin the side effect, and right after its result, so before the state says so. The lease has to be free within 30 s. The\nsame at every single point, in memory: `go test -run TestKilled ./internal/rollout`."},
 		{"fault", "Faults", "What happens when the new release has a quarter of the traffic, and how it ends. Where proxy or engine go, requests\nfail while they are away, which nothing behind them can help."},
 		{"refuse", "Refusals", "Tests of internal/pipeline that deploy for real, with a registry, keys and evidence of their own."},
+		{"stack", "The whole system", "The test of internal/rollout/stack: every container, what none of them may show, and what the smoke test finds broken."},
 		{"secret", "Secrets", "Canary values of each secret are searched for wherever a person or a program could come upon them."},
 	}
 }
