@@ -29,6 +29,13 @@ func (Image) Push(ctx context.Context, only *string, dirty, dryRun, v *bool) err
 
 // Release builds, judges and pushes, and tags branch and version once integration and benchmark passed.
 func (Image) Release(ctx context.Context, dirty, v *bool) error {
-	push := image.PushOptions{Dirty: set(dirty)}
-	return run(ctx, pipeline.Request{Target: "image:release", Stages: pipeline.ImageRelease(push), Evidence: true, Verbose: set(v)})
+	return act(ctx, pipeline.ImageDeliver(image.PushOptions{Dirty: set(dirty)}, set(v)))
 }
+
+// Candidate builds and judges as a release does, and delivers nothing: for pull requests.
+func (Image) Candidate(ctx context.Context, v *bool) error {
+	return run(ctx, pipeline.Request{Target: "image:candidate", Stages: pipeline.ImageCandidate(), Evidence: true, Verbose: set(v)})
+}
+
+// Retag tags the commit's images in the registry with its versions; needs their evidence.
+func (Image) Retag(ctx context.Context) error { return act(ctx, pipeline.ImageRetag) }

@@ -18,6 +18,7 @@ var Aliases = map[string]any{
 	"integration": Integration.All,
 	"benchmark":   Benchmark.All,
 	"image":       Image.All,
+	"test":        Test.All,
 }
 
 // Quality is stage 1.
@@ -34,6 +35,9 @@ func (Quality) Isort(ctx context.Context, v *bool) error { return stage(ctx, "qu
 
 // Flake8 judges style, and finds names that are unused or unknown.
 func (Quality) Flake8(ctx context.Context, v *bool) error { return stage(ctx, "quality:flake8", v) }
+
+// Workflow judges the workflows against the pipeline, and by actionlint and zizmor.
+func (Quality) Workflow(ctx context.Context, v *bool) error { return stage(ctx, "quality:workflow", v) }
 
 // Pylint judges the code's score against the configured minimum.
 func (Quality) Pylint(ctx context.Context, v *bool) error { return stage(ctx, "quality:pylint", v) }
@@ -56,11 +60,17 @@ func (Security) Secrets(ctx context.Context, v *bool) error { return stage(ctx, 
 // Unit is stage 3.
 type Unit mg.Namespace
 
-// All judges the unit tests, on their own PostgreSQL, and their coverage; `mage unit` is the same.
-func (Unit) All(ctx context.Context, v *bool) error { return stage(ctx, "unit", v) }
+// All judges unit tests, on a PostgreSQL of their own, and coverage; `mage unit` is the same.
+func (Unit) All(ctx context.Context, rerun, v *bool) error { return tests(ctx, "unit", rerun, v) }
 
-// Pytest runs the unit tests and judges their coverage.
-func (Unit) Pytest(ctx context.Context, v *bool) error { return stage(ctx, "unit:pytest", v) }
+// Pytest runs the unit tests and judges their coverage (-rerun: failed ones again, to tell the flaky).
+func (Unit) Pytest(ctx context.Context, rerun, v *bool) error {
+	return tests(ctx, "unit:pytest", rerun, v)
+}
+
+func tests(ctx context.Context, name string, rerun, v *bool) error {
+	return run(ctx, pipeline.Request{Target: name, Stages: pipeline.Unit(set(rerun)), Only: name, Evidence: true, Verbose: set(v)})
+}
 
 // stage runs one stage or step of check.
 func stage(ctx context.Context, name string, v *bool) error {

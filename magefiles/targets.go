@@ -25,9 +25,11 @@ func Check(ctx context.Context, v *bool, without *string, jobs *int) error {
 	return run(ctx, request)
 }
 
-// Test runs all tests of this repository: Go (vet, lint, tests), Python (types, tests, DAGs).
-func Test(ctx context.Context, v *bool) error {
-	return run(ctx, pipeline.Request{Target: "test", Stages: pipeline.Tests(), Verbose: set(v)})
+// Pipeline runs all stages for the current branch; -env=local rehearses 1 to 9 on this machine (-keep).
+func Pipeline(ctx context.Context, env, reason *string, keep, v *bool) error {
+	return act(ctx, pipeline.Whole(pipeline.WholeRequest{
+		Environment: or(env, ""), Reason: or(reason, ""), Keep: set(keep), Verbose: set(v),
+	}))
 }
 
 // Fix formats the Python code in place with isort and black, and says what changed.

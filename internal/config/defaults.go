@@ -33,7 +33,7 @@ func Default(root string) *Project {
 		},
 		Python:   Python{Version: "3.11", Requirements: "requirements/dev.txt", Directory: ".venv"},
 		Postgres: Postgres{Version: "15"},
-		Run:      Run{Timeout: Duration(time.Hour)},
+		Run:      Run{Timeout: Duration(time.Hour), Slow: Slow{Runs: 10, Margin: 10, Alpha: 0.05}, History: 2000},
 		Quality:  Quality{Pylint: Pylint{MinimumScore: 7, Jobs: 1}},
 		Security: Security{
 			Bandit: Bandit{Severity: "low", Confidence: "low"},
@@ -51,6 +51,8 @@ func Default(root string) *Project {
 		Data:      Data{Contracts: "data/schemas", Files: existing(root, "data"), Findings: 20, Memory: 32},
 		Benchmark: defaultBenchmark(),
 		Image:     Image{Registry: "ghcr.io", Directory: ".pipeline/images"},
+		Notify:    defaultNotify(),
+		Deploy:    defaultDeploy(),
 	}
 	p.Model.Champion = ".pipeline/champion"
 	if len(p.Tests.Unit) > 1 { // tests/unit, or else all of tests

@@ -155,7 +155,7 @@ func (p *Project) IsSecret(name string) bool {
 
 // soundsSecret guards what nobody declared: such names are masked, and refused in files.
 func soundsSecret(name string) bool {
-	return regexp.MustCompile(`(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIALS?|WEBHOOK|PRIVATE|API_?KEY|EVIDENCE_KEY|DSN)(_|$)`).MatchString(name)
+	return regexp.MustCompile(`(^|_)(SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIALS?|WEBHOOK|PRIVATE|API_?KEY|EVIDENCE_KEY|SMTP_URL|DSN)(_|$)`).MatchString(name)
 }
 
 func validVariable(name string) bool {

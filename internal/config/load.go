@@ -43,6 +43,9 @@ func decode(content []byte, project *Project) error {
 		return err
 	}
 	project.complete()
+	for name, environment := range project.Environments {
+		project.Environments[name] = completeEnvironment(environment, "environments."+name, doc.Written)
+	}
 	for i := range project.Security.Allow {
 		project.Security.Allow[i].Line = doc.Line(fmt.Sprintf("security.allow[%d]", i))
 	}

@@ -26,6 +26,8 @@ type Project struct {
 	Benchmark    Benchmark              `yaml:"benchmark"`
 	Image        Image                  `yaml:"image"`
 	Evidence     Evidence               `yaml:"evidence"`
+	Notify       Notify                 `yaml:"notify"`
+	Deploy       Deploy                 `yaml:"deploy"`
 	Environments map[string]Environment `yaml:"environments"`
 }
 
@@ -61,6 +63,15 @@ type Run struct {
 	Jobs    int                 `yaml:"jobs"` // 0: one per core
 	Timeout Duration            `yaml:"timeout"`
 	Budgets map[string]Duration `yaml:"budgets"` // by stage: the time that each of its steps may take at the most
+	Slow    Slow                `yaml:"slow"`
+	History int                 `yaml:"history"` // runs that are remembered
+}
+
+// Slow says when a stage exceeds its budget so often that it is warned about.
+type Slow struct {
+	Runs   int     `yaml:"runs"`   // of the stage that count, the newest
+	Margin float64 `yaml:"margin"` // per cent: only what is longer by more is too long
+	Alpha  float64 `yaml:"alpha"`  // significance level
 }
 
 // Quality configures the stage of that name.
@@ -125,6 +136,17 @@ type Unit struct {
 	Slowest     int      `yaml:"slowest"` // how many are shown
 	LeastCover  int      `yaml:"least_covered"`
 	TestTimeout Duration `yaml:"test_timeout"`
+	// Rerun is how often failed tests are run again, 0 or 1. A test that passes then is flaky, which is not passed.
+	Rerun      int          `yaml:"rerun"`
+	Quarantine []Quarantine `yaml:"quarantine"`
+}
+
+// Quarantine lets one test fail, for a stated reason and until a date, while its owner mends it.
+type Quarantine struct {
+	Test    string `yaml:"test"`    // as pytest names it: tests/unit/test_x.py::test_y, with or without parameters
+	Owner   string `yaml:"owner"`   // who mends it
+	Reason  string `yaml:"reason"`  // required
+	Expires string `yaml:"expires"` // required, YYYY-MM-DD: on that day it counts again
 }
 
 // Coverage is the floor that the unit tests must reach.
@@ -149,10 +171,4 @@ const FilePlaceholder = "{file}"
 type Made struct {
 	Command []string          `yaml:"command"` // in the Python environment; FilePlaceholder is the file to write
 	Env     map[string]string `yaml:"env"`     // added to the command's environment
-}
-
-// Environment is a deploy target, whose values are in env/<name>.env.
-type Environment struct {
-	Required []string `yaml:"required"` // names that must have a value
-	Secrets  []string `yaml:"secrets"`  // names whose values come from the process environment only, and are masked
 }

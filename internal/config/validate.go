@@ -28,11 +28,14 @@ func validate(p *Project, doc *strict.Document) error {
 	v.paths()
 	v.limits()
 	v.security()
+	v.quarantine()
 	v.data()
 	v.integration()
 	v.benchmark()
 	v.image()
 	v.evidence()
+	v.notify()
+	v.deploy()
 	v.environments()
 	return v.Err()
 }
@@ -95,6 +98,11 @@ func (v *validator) limits() {
 	v.within("unit.slowest", float64(p.Unit.Slowest), 0, 1000, "")
 	v.within("unit.least_covered", float64(p.Unit.LeastCover), 0, 1000, "")
 	v.positive("unit.test_timeout", p.Unit.TestTimeout)
+	v.within("unit.rerun", float64(p.Unit.Rerun), 0, 1, "a test that needs more than one more try is broken")
+	v.within("run.slow.runs", float64(p.Run.Slow.Runs), 5, 100, "of fewer than five, nothing is significant")
+	v.within("run.slow.margin", p.Run.Slow.Margin, 0, 1000, "it is in per cent of the budget")
+	v.within("run.slow.alpha", p.Run.Slow.Alpha, 0.0001, 0.2, "it is the significance level")
+	v.within("run.history", float64(p.Run.History), 100, 100_000, "it is in runs")
 	v.positive("run.timeout", p.Run.Timeout)
 	v.positive("security.safety.warn_age", p.Security.Safety.WarnAge)
 	stages := StageNames()
@@ -151,6 +159,30 @@ func (v *validator) security() {
 	}
 }
 
+// quarantine must name one test, who mends it, and an end.
+func (v *validator) quarantine() {
+	seen := map[string]bool{}
+	for i, q := range v.project.Unit.Quarantine {
+		key := fmt.Sprintf("unit.quarantine[%d]", i)
+		switch path, _, named := strings.Cut(q.Test, "::"); {
+		case !named || !strings.HasSuffix(path, ".py"):
+			v.Report(key+".test", fmt.Sprintf("%s.test is %q, no single test", key, q.Test), "name it as pytest does: tests/unit/test_x.py::test_y")
+		case seen[q.Test]:
+			v.Report(key+".test", fmt.Sprintf("%s.test is %q, which an earlier entry names too", key, q.Test), "leave one of them")
+		}
+		seen[q.Test] = true
+		if strings.TrimSpace(q.Owner) == "" {
+			v.Report(key, key+" has no owner", "say who mends the test")
+		}
+		if strings.TrimSpace(q.Reason) == "" {
+			v.Report(key, key+" has no reason", "say why it may fail meanwhile")
+		}
+		if _, err := time.Parse(time.DateOnly, q.Expires); err != nil {
+			v.Report(key+".expires", fmt.Sprintf("%s.expires is %q, not a date", key, q.Expires), "write it as \"2027-01-31\", in quotes")
+		}
+	}
+}
+
 func (v *validator) data() {
 	v.within("data.findings", float64(v.project.Data.Findings), 1, 1000, "more are counted, not kept")
 	v.within("data.memory", float64(v.project.Data.Memory), 1, 1<<20, "it is in MiB")
@@ -162,25 +194,6 @@ func (v *validator) data() {
 			v.Report(key, key+" has no command", "name the program and its arguments as a list")
 		case !strings.Contains(strings.Join(command, " "), FilePlaceholder):
 			v.Report(key+".command", fmt.Sprintf("%s.command does not say where the file goes", key), "write "+FilePlaceholder+" where the program wants the path")
-		}
-	}
-}
-
-func (v *validator) environments() {
-	for _, name := range slices.Sorted(maps.Keys(v.project.Environments)) {
-		key := "environments." + name
-		if !validEnvironmentName(name) {
-			v.Report(key, fmt.Sprintf("%q is no name for an environment", name), "use lower-case letters, digits and hyphens")
-		}
-		environment := v.project.Environments[name]
-		for i, variable := range slices.Concat(environment.Required, environment.Secrets) {
-			list, at := ".required", i
-			if i >= len(environment.Required) {
-				list, at = ".secrets", i-len(environment.Required)
-			}
-			if !validVariable(variable) {
-				v.Report(fmt.Sprintf("%s%s[%d]", key, list, at), fmt.Sprintf("%q is no name for a variable", variable), "use capital letters, digits and underscores")
-			}
 		}
 	}
 }

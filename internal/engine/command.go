@@ -21,27 +21,45 @@ const (
 
 // command runs a step's program and has its output judged.
 func (w *worker) command(ctx context.Context, place place) (Judgement, error) {
-	c := w.node.step.Command
+	out, err := w.start(ctx, place)
+	if err != nil {
+		return Judgement{}, err
+	}
+	if again := w.node.step.Command.Again; again != nil {
+		if place.command = again(out); place.command != nil {
+			second, err := w.start(ctx, place)
+			if err != nil {
+				return Judgement{}, err
+			}
+			out.Again = &second
+		}
+	}
+	return w.node.step.Command.Parse(out)
+}
+
+// start runs the place's command, and reads what it left behind.
+func (w *worker) start(ctx context.Context, place place) (Output, error) {
+	c := place.command
 	w.log.note("$ %s", place.commandLine())
 	artifacts, err := os.OpenRoot(place.artifacts)
 	if err != nil {
-		return Judgement{}, fmt.Errorf("open artifacts directory: %w", err)
+		return Output{}, fmt.Errorf("open artifacts directory: %w", err)
 	}
 	defer func() { _ = artifacts.Close() }()
 	if err := prepareReports(artifacts, c.Reports); err != nil {
-		return Judgement{}, err
+		return Output{}, err
 	}
 	out, err := w.x.opts.Runner.Run(ctx, w.invocation(place))
 	if err != nil {
-		return Judgement{}, err
+		return Output{}, err
 	}
 	w.log.note("# exit code %d", out.ExitCode)
 	out.Root = place.root
 	out.Stdout, out.Stderr = w.mask.Bytes(out.Stdout), w.mask.Bytes(out.Stderr)
 	if out.Reports, err = readReports(artifacts, c.Reports, w.mask); err != nil {
-		return Judgement{}, err
+		return Output{}, err
 	}
-	return c.Parse(out)
+	return out, nil
 }
 
 func (w *worker) invocation(place place) Invocation {
@@ -96,6 +114,12 @@ func (w *worker) scope(place place) Scope {
 			w.log.event(Event{Kind: EventProgress, Done: done, Total: total, Text: what})
 		},
 		Log: func(format string, args ...any) { w.log.line(fmt.Sprintf(format, args...)) },
+		Say: func(format string, args ...any) {
+			text := fmt.Sprintf(format, args...)
+			w.log.note("%s", text)
+			w.log.event(Event{Kind: EventMessage, Text: text})
+		},
+		Panel: func(lines []string) { w.log.lines(lines) },
 	}
 }
 

@@ -13,6 +13,7 @@ const (
 	EventStepStarted  EventKind = "step_started"  // Expected may be set
 	EventOutput       EventKind = "output"        // Text is one line of the tool's output
 	EventProgress     EventKind = "progress"      // Done, Total, Text
+	EventPanel        EventKind = "panel"         // Text is several lines that stand below the step for as long as it runs
 	EventStepFinished EventKind = "step_finished" // Result
 	EventStageDone    EventKind = "stage_done"    // StageResult
 	EventMessage      EventKind = "message"       // Text for the person: "stopping, press Ctrl-C again to kill"

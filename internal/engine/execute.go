@@ -20,6 +20,7 @@ type Options struct {
 	Commit string // of the work tree, with Branch and Dirty; only recorded
 	Branch string
 	Dirty  bool
+	Origin Origin
 
 	Limit    int           // slots; 0 is one per core
 	FailFast bool          // after the first step that did not pass, start no other
@@ -30,6 +31,7 @@ type Options struct {
 	Provider  Provider
 	Reporters []Reporter
 	Expected  func(stage, step string) time.Duration // from the history; nil or 0 is unknown
+	Review    func(*Run) []string                    // the warnings about a run that is over, before it is reported; may be nil
 	Env       []string                               // the base environment, KEY=value, with the PATH to look programs up
 	Secrets   []string                               // values that nothing may show
 	Now       func() time.Time                       // nil is time.Now

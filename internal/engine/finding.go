@@ -1,5 +1,7 @@
 package engine
 
+import "strings"
+
 // Severity of a finding, in ascending order. The zero value means that the tool gives none.
 type Severity int
 
@@ -32,6 +34,20 @@ type Finding struct {
 	Fingerprint string
 	// Frame is the offending line of source, filled in by the engine; empty if the file can't be read.
 	Frame string
+}
+
+// RuleFlaky is the rule of a finding about a test that passed only when it was run again.
+const RuleFlaky = "flaky"
+
+const passedOnly = " passed only when it was run again"
+
+// FlakyMessage begins the message of such a finding.
+func FlakyMessage(test string) string { return test + passedOnly }
+
+// FlakyTest is the test that such a message is about.
+func FlakyTest(message string) string {
+	test, _, _ := strings.Cut(message, passedOnly)
+	return test
 }
 
 // Allowed is a finding that an entry of pipeline.yaml lets through until a date.

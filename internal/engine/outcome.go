@@ -70,5 +70,22 @@ func (x *execution) conclude() {
 	}
 	x.record.Duration = x.opts.Now().Sub(x.record.Started)
 	x.record.conclude()
+	x.review()
 	x.emit.finish(x.record)
+}
+
+// review asks for warnings, which change no verdict. Neither does a panic there.
+func (x *execution) review() {
+	if x.opts.Review == nil {
+		return
+	}
+	err := contained(func() error {
+		for _, warning := range x.opts.Review(x.record) {
+			x.record.Warnings = append(x.record.Warnings, x.mask.String(plain.Text(warning)))
+		}
+		return nil
+	})
+	if err != nil {
+		x.record.Warnings = append(x.record.Warnings, fmt.Sprintf("look back at the run: %v", err))
+	}
 }

@@ -16,12 +16,24 @@ type Run struct {
 	Commit   string // empty outside of a git work tree
 	Branch   string
 	Dirty    bool
+	Origin   Origin
 	Limit    int // slots of the scheduler
 	// Interrupted and DeadlineExceeded say why a run ended early.
 	Interrupted      bool
 	DeadlineExceeded bool
 	// Problems are errors of the run itself, such as a report that could not be written. Each makes it an error.
 	Problems []string
+	// Warnings ask for somebody's attention and change no verdict, such as a stage that keeps exceeding its budget.
+	Warnings []string
+}
+
+// An Origin says whose work was judged and where. It is only recorded: nothing of it is proven. Each may be empty.
+type Origin struct {
+	Author  string // of the commit
+	Branch  string // that CI says it is for, where the work tree has none checked out
+	By      string // the account that started the run
+	Builder string // the kind of machine, as evidence names it
+	URL     string // of the run's page
 }
 
 // A StageResult sums up the steps of one stage.

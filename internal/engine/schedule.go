@@ -48,7 +48,7 @@ func newExecution(g *graph, plan Plan, opts Options, dir runDir) *execution {
 		left:  len(g.nodes),
 		record: &Run{
 			ID: opts.ID, Target: opts.Target, Root: opts.Root, Dir: opts.Dir, Limit: opts.Limit,
-			Commit: opts.Commit, Branch: opts.Branch, Dirty: opts.Dirty,
+			Commit: opts.Commit, Branch: opts.Branch, Dirty: opts.Dirty, Origin: opts.Origin,
 		},
 	}
 	x.needs = newProvisioner(opts, emit, x.mask, len(g.nodes))

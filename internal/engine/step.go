@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -63,6 +64,10 @@ type Command struct {
 	Reports map[string]string
 	// Progress, if set, reads a line of output and says how far the program is. It is pure.
 	Progress func(line string) (done, total int, ok bool)
+	// Again, if set, looks at what the program left behind, and may ask for one more start in the same place and with the
+	// same environment, whose output Parse gets as Output.Again: pytest runs failed tests once more. Nil asks for none.
+	// It is pure.
+	Again func(Output) *Command
 	// Parse turns output into a judgement. It is pure. An exit code is data here, not an error; an error means that
 	// the tool did not judge: it crashed, or its output is not what it should be.
 	Parse func(Output) (Judgement, error)
@@ -75,6 +80,7 @@ type Output struct {
 	ExitCode int
 	Reports  map[string][]byte // by the names in Command.Reports; absent if not written
 	Root     string            // absolute path of the project's root, to make paths relative
+	Again    *Output           // of the second start that Command.Again asked for; nil without one
 }
 
 // Report returns a report file's content, or an error that says that the program did not write it, with its last words.
@@ -99,6 +105,10 @@ type Scope struct {
 	Run      func(context.Context, Invocation) (Output, error)
 	Progress func(done, total int, what string)
 	Log      func(format string, args ...any)
+	// Say tells a person something at once, in one line that stays; it is logged, too.
+	Say func(format string, args ...any)
+	// Panel replaces the lines that stand below the step on a screen for as long as it runs. A log never has them.
+	Panel func(lines []string)
 }
 
 // An Invocation is one start of one program, with every placeholder replaced.
@@ -109,6 +119,8 @@ type Invocation struct {
 	Env     []string // the whole environment, KEY=value
 	// User, if set, is whom the program runs as. Only root can say so; it is for servers that refuse root.
 	User *User
+	// Stdin, if set, is what the program reads: where a secret belongs, which must be in no argument and no variable.
+	Stdin io.Reader
 	// Line, if set, gets each line of output as it comes, without its line end, escape sequences and secrets; calls do
 	// not overlap.
 	Line func(line string)

@@ -272,3 +272,29 @@ func TestNativeThreadsAreAShareOfTheCores(t *testing.T) {
 		}
 	}
 }
+
+// What a step's function says at once, and what it shows for as long as it runs, is harmless and without secrets.
+func TestSayAndPanel(t *testing.T) {
+	const secret = "s3cr3t-of-the-run"
+	x := newTrial(t, func(o *engine.Options) { o.Secrets = []string{secret} })
+	x.execute(t.Context(), one(engine.Step{Name: "watch", Judges: "x", Func: func(_ context.Context, s engine.Scope) (engine.Judgement, error) {
+		s.Say("at %d %%: %s\x1b[2J", 5, secret)
+		s.Panel([]string{"blue 95 %", "green\n5 % " + secret})
+		return engine.Judgement{Judged: 1, Unit: "things"}, nil
+	}})).want(0)
+	var said, shown string
+	for _, e := range x.seen.events {
+		if e.Kind == engine.EventMessage {
+			said += e.Text
+		}
+		if e.Kind == engine.EventPanel {
+			shown = e.Text
+		}
+	}
+	if !strings.Contains(said, "at 5 %: ") || strings.ContainsAny(said, "\x1b") || strings.Contains(said, secret) {
+		t.Errorf("said %q", said)
+	}
+	if lines := strings.Split(shown, "\n"); len(lines) != 2 || lines[0] != "blue 95 %" || strings.Contains(shown, secret) {
+		t.Errorf("shown %q", shown)
+	}
+}

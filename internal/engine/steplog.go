@@ -52,6 +52,19 @@ func (l *stepLog) event(e Event) {
 	}
 }
 
+// lines are a panel: each is made harmless by itself.
+func (l *stepLog) lines(lines []string) {
+	safe := make([]string, len(lines))
+	for i, line := range lines {
+		safe[i] = l.mask.String(plain.Line(line))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.send(Event{Kind: EventPanel, Text: strings.Join(safe, "\n")})
+	}
+}
+
 // write does not buffer: a log must be whole up to the moment in which its owner was killed.
 func (l *stepLog) write(s string, e *Event) {
 	l.mu.Lock()

@@ -36,7 +36,9 @@ func TestVerdicts(t *testing.T) {
 		{"pylint 7.9", replaceStage("quality", metric("pylint_score", 7.9)), "quality:pylint: found pylint_score 7.9; expected at least 8", replaceStage("quality", metric("pylint_score", 8))},
 		{"one failed test inside a passed statement", replaceStage("unit", metric("tests_failed", 1)), "tests_failed 1 tests", unchanged},
 		{"no test", replaceStage("unit", metric("tests_passed", 0)), "tests_passed 0 tests; expected at least 1", replaceStage("unit", metric("tests_passed", 1))},
-		{"a quarantined test", replaceStage("unit", metric("tests_skipped", 1)), "tests_skipped 1 tests; expected at most 0", unchanged},
+		{"a skipped test", replaceStage("unit", metric("tests_skipped", 1)), "tests_skipped 1 tests; expected at most 0", unchanged},
+		{"green only on the second try", replaceStage("unit", metric("tests_flaky", 1)), "tests_flaky 1 tests; expected at most 0", unchanged},
+		{"a test in quarantine that fails", replaceStage("unit", metric("tests_quarantined", 1)), "tests_quarantined 1 tests; expected at most 0", unchanged},
 		{"coverage below its own threshold", replaceStage("unit", metric("coverage", 79.9)), "coverage 79.9; expected at least 80", replaceStage("unit", metric("coverage", 80))},
 		{"coverage below its own threshold, of which the policy says nothing", func(w *world) {
 			policy("unit", func(s *config.EvidenceStage) { delete(s.Minimum, "coverage") })(w)

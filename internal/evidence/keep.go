@@ -55,13 +55,29 @@ func KeepRun(record Record, key PrivateKey) (int, []string, error) {
 // images are those that the run built or took over; nil if there are none.
 func (r Record) images() (*handover.Images, error) {
 	if _, err := os.Stat(filepath.Join(r.Artifacts, handover.ImagesManifest)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // no images, and no mistake either
+		return r.deployed()
 	}
 	images, err := handover.ReadImages(r.Artifacts)
 	if err != nil {
 		return nil, fmt.Errorf("make evidence: %w", err)
 	}
 	return &images, nil
+}
+
+// deployed are the images of a run that built none, and found in the registry what it deployed.
+func (r Record) deployed() (*handover.Images, error) {
+	if _, err := os.Stat(filepath.Join(r.Artifacts, handover.PushedManifest)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // no images, and no mistake either
+	}
+	pushed, err := handover.ReadPushed(r.Artifacts)
+	if err != nil {
+		return nil, fmt.Errorf("make evidence: %w", err)
+	}
+	images := &handover.Images{Commit: pushed.Commit, Tree: pushed.Tree, Dirty: pushed.Dirty}
+	for _, image := range pushed.Images {
+		images.Images = append(images.Images, handover.Image{Name: image.Name, Repository: image.Repository, Digest: image.Digest})
+	}
+	return images, nil
 }
 
 // build is how the run's images came to be, if it was this run that built them, from the tree that it judged.

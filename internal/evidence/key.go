@@ -183,34 +183,48 @@ func publicKey(key *ecdsa.PublicKey) (PublicKey, error) {
 // Generate makes a key pair in two new files, the private one for its owner alone. Neither is ever overwritten: what was
 // signed with a key that is gone can't be signed again.
 func Generate(private, public string) (PublicKey, error) {
+	secret, open, err := Pair()
+	if err != nil {
+		return PublicKey{}, err
+	}
+	keys, err := parsePublicKeys(open)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	if err := writeNew(private, secret, 0o600); err != nil {
+		return PublicKey{}, err
+	}
+	if err := writeNew(public, open, 0o644); err != nil {
+		return PublicKey{}, errors.Join(err, os.Remove(private))
+	}
+	return keys[0], nil
+}
+
+// Pair makes a key pair that is kept nowhere, as the variables take it: for what is to be worth nothing later.
+func Pair() (private, public []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return PublicKey{}, fmt.Errorf("make key: %w", err)
+		return nil, nil, fmt.Errorf("make key: %w", err)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return PublicKey{}, fmt.Errorf("make key: %w", err)
+		return nil, nil, fmt.Errorf("make key: %w", err)
 	}
 	info, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
-		return PublicKey{}, fmt.Errorf("make key: %w", err)
+		return nil, nil, fmt.Errorf("make key: %w", err)
 	}
-	if err := writeNew(private, "PRIVATE KEY", der, 0o600); err != nil {
-		return PublicKey{}, err
-	}
-	if err := writeNew(public, "PUBLIC KEY", info, 0o644); err != nil {
-		return PublicKey{}, errors.Join(err, os.Remove(private))
-	}
-	return publicKey(&key.PublicKey)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: info}), nil
 }
 
-func writeNew(path, kind string, der []byte, mode fs.FileMode) error {
+func writeNew(path string, content []byte, mode fs.FileMode) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("write key: %s is there already, and was left as it is: name another file", path)
 	}
 	if err == nil {
-		err = errors.Join(pem.Encode(file, &pem.Block{Type: kind, Bytes: der}), file.Sync(), file.Close())
+		_, err = file.Write(content)
+		err = errors.Join(err, file.Sync(), file.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("write key: %w", err)

@@ -74,7 +74,7 @@ func judged(result engine.StageResult) engine.StageResult {
 	if result.Name != imageStage {
 		return result
 	}
-	result.Steps = slices.DeleteFunc(slices.Clone(result.Steps), func(s engine.StepResult) bool { return s.Name == "push" || s.Name == "tag" })
+	result.Steps = slices.DeleteFunc(slices.Clone(result.Steps), func(s engine.StepResult) bool { return slices.Contains([]string{"push", "promote", "tag"}, s.Name) })
 	result.Status = engine.StatusPassed
 	for _, s := range result.Steps {
 		if s.Status == engine.StatusError || (s.Status == engine.StatusFailed && result.Status == engine.StatusPassed) {

@@ -69,7 +69,8 @@ func goodRun(root string) *engine.Run {
 			stage("quality", step("black", 12, "files"), step("pylint", 9, "modules", atLeast("pylint_score", 8.4, 7))),
 			stage("security", step("bandit", 12, "files"), safety),
 			stage("unit", step("pytest", 40, "tests", engine.Metric{Name: "tests_passed", Value: 40, Unit: "tests"},
-				engine.Metric{Name: "tests_failed", Unit: "tests"}, engine.Metric{Name: "tests_skipped", Unit: "tests"}, atLeast("coverage", 91, 80))),
+				engine.Metric{Name: "tests_failed", Unit: "tests"}, engine.Metric{Name: "tests_skipped", Unit: "tests"},
+				engine.Metric{Name: "tests_flaky", Unit: "tests"}, engine.Metric{Name: "tests_quarantined", Unit: "tests"}, atLeast("coverage", 91, 80))),
 			stage("integration", step("serve", 7, "tests")),
 			stage("benchmark", step("load", 80, "rounds", engine.Metric{Name: "p95", Value: 300, Unit: "ms", Threshold: 1000, Direction: engine.DirectionAtMost})),
 		},
@@ -86,7 +87,7 @@ func goodImages() handover.Images {
 func goodPolicy() config.EvidencePolicy {
 	tests := config.EvidenceStage{
 		Subject: config.SubjectTree, Steps: []string{"pytest"},
-		Minimum: map[string]float64{"tests_passed": 1, "coverage": 80}, Maximum: map[string]float64{"tests_failed": 0, "tests_skipped": 0},
+		Minimum: map[string]float64{"tests_passed": 1, "coverage": 80}, Maximum: map[string]float64{"tests_failed": 0, "tests_skipped": 0, "tests_flaky": 0, "tests_quarantined": 0},
 	}
 	return config.EvidencePolicy{
 		MaxAge: config.Duration(48 * time.Hour), SBOM: true,

@@ -18,7 +18,12 @@ func run(id string, took time.Duration, status engine.Status) *engine.Run {
 	return &engine.Run{
 		ID: id, Target: "check", Commit: "abc", Started: time.Date(2026, 11, 23, 14, 25, 1, 5e8, time.UTC), Duration: took,
 		Status: status, Limit: 2,
-		Stages: []engine.StageResult{{Name: "quality", Steps: []engine.StepResult{{Stage: "quality", Name: "pylint", Status: status, Duration: took}}}},
+		Stages: []engine.StageResult{{Name: "quality", Status: status, Duration: took, Steps: []engine.StepResult{{
+			Stage: "quality", Name: "pylint", Status: status, Duration: took, Judgement: engine.Judgement{
+				Metrics:  []engine.Metric{{Name: "pylint_score", Value: 8.61, Threshold: 7, Direction: engine.DirectionAtLeast}},
+				Findings: []engine.Finding{{Rule: "W0611", Severity: engine.SeverityLow}},
+			},
+		}}}},
 	}
 }
 
@@ -33,7 +38,7 @@ func open(t *testing.T, path string) *History {
 
 func add(t *testing.T, h *History, r *engine.Run) {
 	t.Helper()
-	if err := h.Append(r); err != nil {
+	if err := h.Append(t.Context(), r, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -102,7 +107,9 @@ func TestFormat(t *testing.T) {
 	to := from + strings.IndexByte(got[from:], ',')
 	got = got[:from] + `"cores":N` + got[to:]
 	want := `{"schema":1,"run":"20261123-142501-3f9c","time":"2026-11-23T14:25:01.5Z","target":"check","commit":"abc","cores":N,"slots":2,` +
-		`"status":"passed","exit_code":0,"seconds":1.235,"steps":[{"stage":"quality","step":"pylint","status":"passed","cached":false,"seconds":1.235}]}` + "\n"
+		`"status":"passed","exit_code":0,"seconds":1.235,"steps":[{"stage":"quality","step":"pylint","status":"passed","cached":false,"seconds":1.235}],` +
+		`"detail":{"stages":[{"stage":"quality","status":"passed","seconds":1.235}],"results":[{"stage":"quality","step":"pylint","at":0,` +
+		`"metrics":[{"name":"pylint_score","value":8.61,"threshold":7,"direction":"at_least"}],"findings":{"low":1}}]}}` + "\n"
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -203,7 +210,7 @@ func TestManyRunsAppendAtOnce(t *testing.T) {
 		wg.Go(func() {
 			h, err := Open(path)
 			if err == nil {
-				err = h.Append(run(fmt.Sprint(i), time.Second, engine.StatusPassed))
+				err = h.Append(t.Context(), run(fmt.Sprint(i), time.Second, engine.StatusPassed), 0)
 			}
 			if err != nil {
 				t.Error(err)
@@ -227,13 +234,13 @@ func TestErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &History{path: filepath.Join(file, "history.jsonl")}
-	if err := h.Append(run("1", 0, engine.StatusPassed)); err == nil || !strings.Contains(err.Error(), "check that the disk has room") {
+	if err := h.Append(t.Context(), run("1", 0, engine.StatusPassed), 0); err == nil || !strings.Contains(err.Error(), "check that the disk has room") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat("/dev/full"); err != nil {
 		return // no device that is always full on this system
 	}
-	if err := (&History{path: "/dev/full"}).Append(run("1", 0, engine.StatusPassed)); err == nil || !strings.Contains(err.Error(), "no space left") {
+	if err := (&History{path: "/dev/full"}).Append(t.Context(), run("1", 0, engine.StatusPassed), 0); err == nil || !strings.Contains(err.Error(), "no space left") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -18,6 +18,8 @@ type Host struct {
 	Out *os.File // data
 	Err *os.File // messages
 	Now func() time.Time
+	// Module is where the pipeline's own source is, for the agent that it brings to targets; empty: the project's directory.
+	Module string
 }
 
 // ReadHost reads the world around this process.
@@ -44,6 +46,9 @@ func (h Host) CI() bool {
 	value := h.Get("CI")
 	return value != "" && value != "0" && !strings.EqualFold(value, "false")
 }
+
+// onGitHub reports whether this is a job of GitHub Actions.
+func (h Host) onGitHub() bool { return h.Get("GITHUB_ACTIONS") == "true" }
 
 // Secrets are the values that nothing may show: of every variable that is declared a secret, or is called like one.
 func (h Host) Secrets(project *config.Project) []string {

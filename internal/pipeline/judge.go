@@ -35,6 +35,7 @@ type Request struct {
 	Only     string // a stage, or stage:step, or several with commas between; empty for all
 	Without  string // stages that are left out, with commas between them: they are shown as skipped
 	Evidence bool   // what the stages find is signed: not where they judge or store something else, or only some images
+	Notify   bool   // the channels are told how it ended
 	Verbose  bool   // stream the tools' output
 	Jobs     int    // steps at once; 0 is what pipeline.yaml says
 	FailFast bool
@@ -49,7 +50,8 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	if err != nil {
 		return err
 	}
-	past, err := history.Open(filepath.Join(s.State, "history.jsonl"))
+	remembered := s.historyPath()
+	past, err := history.Open(remembered)
 	if err != nil {
 		return err
 	}
@@ -69,22 +71,25 @@ func (s *Session) Judge(ctx context.Context, request Request) (err error) {
 	}
 	env := unsigning(s.Host.Env)
 	tree := worktree.Look(ctx, s.Runner, s.Host.Dir, env)
-	voices := s.voices(request.Verbose)
+	voices := s.voices(ctx, request.Verbose)
 	defer func() { err = errors.Join(err, voices.close()) }()
 	run, err := engine.Execute(ctx, plan, engine.Options{
 		Target: request.Target, Root: s.Host.Dir, Dir: s.runDir(), ID: s.ID,
-		Commit: tree.Commit, Branch: tree.Branch, Dirty: tree.Dirty,
+		Commit: tree.Commit, Branch: tree.Branch, Dirty: tree.Dirty, Origin: s.origin(ctx, env, tree),
 		Limit: cmp.Or(request.Jobs, s.Project.Run.Jobs), FailFast: request.FailFast, Deadline: s.Project.Run.Timeout.Std(),
-		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected,
+		Runner: s.Runner, Provider: s.Provisioner, Reporters: voices.reporters, Expected: past.Expected, Review: s.review(remembered),
 		Env: worktree.WithEpoch(ctx, s.Runner, s.Host.Dir, env, tree), Secrets: s.Host.Secrets(s.Project), Now: s.Host.Now,
 	})
 	if run == nil {
 		return err
 	}
+	if request.Notify { // of the run as it was judged, whatever else goes wrong until the end
+		defer s.Tell(ctx, run)
+	}
 	if err != nil {
 		return &Exit{Code: cmp.Or(run.ExitCode, engine.ExitError), Message: err.Error()}
 	}
-	if err := past.Append(run); err != nil {
+	if err := past.Append(ctx, run, s.Project.Run.History); err != nil {
 		return err
 	}
 	return errors.Join(witness.sign(ctx, run), verdict(run))
@@ -140,18 +145,23 @@ type voices struct {
 	guard     *github.Reporter
 }
 
-func (s *Session) voices(verbose bool) voices {
+func (s *Session) voices(ctx context.Context, verbose bool) voices {
 	options := terminal.Detect(s.Host.Out, s.Host.Err, s.Host.Get)
 	options.Verbose = verbose
 	options.Now = s.Host.Now
-	onGitHub := s.Host.Get("GITHUB_ACTIONS") == "true"
+	onGitHub := s.Host.onGitHub()
 	if onGitHub {
 		options.Err = options.Out // two pipes have no order, and the guard words must be in order
 	}
 	v := voices{screen: terminal.New(options)}
-	v.guard = github.New(github.Options{
+	guarded := github.Options{
 		Enabled: onGitHub, Out: s.Host.Out, Summary: s.Host.Get("GITHUB_STEP_SUMMARY"), Random: rand.Reader, Inner: v.screen,
-	})
+	}
+	if onGitHub {
+		s.onGitHub(ctx, &guarded)
+		guarded.Logs = !verbose
+	}
+	v.guard = github.New(guarded)
 	file := func(name string) string { return filepath.Join(s.runDir(), name) }
 	v.reporters = []engine.Reporter{
 		jsonreport.New(file("report.json")),
@@ -186,7 +196,13 @@ func (c closing) Event(e engine.Event) error {
 				counts[metric.Name] = int(metric.Value)
 			}
 			if _, ok := counts["tests_passed"]; ok {
-				fmt.Fprintf(&b, "%s: %d passed, %d failed, %d skipped\n", step.Name, counts["tests_passed"], counts["tests_failed"], counts["tests_skipped"])
+				fmt.Fprintf(&b, "%s: %d passed, %d failed, %d skipped", step.Name, counts["tests_passed"], counts["tests_failed"], counts["tests_skipped"])
+				for _, kind := range []string{"flaky", "quarantined"} {
+					if n := counts["tests_"+kind]; n > 0 {
+						fmt.Fprintf(&b, ", %d %s", n, kind)
+					}
+				}
+				b.WriteByte('\n')
 			}
 		}
 	}

@@ -24,11 +24,11 @@ type Recipe func(Host) []engine.Stage
 func Check() Recipe {
 	return func(h Host) []engine.Stage {
 		return []engine.Stage{
-			quality.New(),            // 1: cheap, and most often wrong
-			security.New(h.Now()),    // 2: source, requirements, secrets
-			unit.New(),               // 3: tests and their coverage
-			data.New(dataOptions(h)), // 5: every data set against its contract
-			integration.New(integration.Options{Get: h.Get}),                  // 6: the whole way from data to prediction
+			quality.New(),                                    // 1: cheap, and most often wrong
+			security.New(h.Now()),                            // 2: source, requirements, secrets
+			unit.New(unit.Options{Now: h.Now()}),             // 3: tests and their coverage
+			data.New(dataOptions(h)),                         // 5: every data set against its contract
+			integration.New(integration.Options{Get: h.Get}), // 6: the whole way from data to prediction
 			benchmark.New(benchmark.Options{Models: trainedBy, Now: h.Now()}), // 7: how fast it is, alone on the machine
 		}
 	}
@@ -84,6 +84,18 @@ func ImageRelease(push image.PushOptions) Recipe {
 	}
 }
 
+// ImageCandidate judges images with the model that it trains, and the system in them, and delivers nothing: what a pull
+// request gets.
+func ImageCandidate() Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			image.New(image.Options{Models: trainedBy, Today: h.Now()}),
+			integration.New(integration.Options{Get: h.Get}),
+			benchmark.New(benchmark.Options{Models: trainedBy, Now: h.Now()}),
+		}
+	}
+}
+
 // trainedBy is the step that hands the trained models on.
 const trainedBy = "integration:quality"
 
@@ -96,9 +108,25 @@ func withModels(stage func(benchmark.Options) engine.Stage) Recipe {
 	}
 }
 
+// Unit is the unit tests; with rerun, those that fail are run once more.
+func Unit(rerun bool) Recipe {
+	return func(h Host) []engine.Stage { return []engine.Stage{unit.New(unit.Options{Now: h.Now(), Rerun: rerun})} }
+}
+
 // Fix formats the source in place.
 func Fix() Recipe {
 	return func(Host) []engine.Stage { return []engine.Stage{quality.NewFix()} }
+}
+
+// TestDeploys builds the images, and puts deploys of them through what can happen to deploys.
+func TestDeploys() Recipe {
+	return func(h Host) []engine.Stage {
+		return []engine.Stage{
+			integration.New(integration.Options{Get: h.Get}),
+			image.New(image.Options{Models: trainedBy, Today: h.Now()}),
+			selftest.Deploys{After: []string{"image"}},
+		}
+	}
 }
 
 // Tests is everything that this repository tests of itself.

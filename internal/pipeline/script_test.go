@@ -89,7 +89,7 @@ func runTarget(ts *testscript.TestScript, binary string, interrupt bool, args []
 	for _, key := range []string{
 		"PATH", "HOME", "CI", "NO_COLOR", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
 		"METER_POSTGRES_BIN", "METER_ADVISORIES", "DATABASE_URL", "SLACK_WEBHOOK_URL", "GIT_CONFIG_GLOBAL",
-		"EVIDENCE_KEY", "EVIDENCE_PUBLIC_KEY",
+		"EVIDENCE_KEY", "EVIDENCE_PUBLIC_KEY", "GITHUB_OUTPUT",
 	} {
 		if value := ts.Getenv(key); value != "" {
 			cmd.Env = append(cmd.Env, key+"="+value)

@@ -14,6 +14,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/provision"
+	"github.com/meter-ml/meter-pipeline/internal/report/github"
 	"github.com/meter-ml/meter-pipeline/internal/tool"
 )
 
@@ -79,7 +80,14 @@ func Main(ctx context.Context, action Action) error {
 	if err != nil {
 		return err
 	}
-	return Open(ctx, host, action)
+	err = Open(ctx, host, action)
+	if err == nil || !host.onGitHub() {
+		return err
+	}
+	if text := github.Harmless(err.Error()); text != err.Error() { // mage prints it, after all guards are gone
+		return &Exit{Code: ExitCode(err), Message: text}
+	}
+	return err
 }
 
 // Open runs an action in a session on that host.
@@ -128,11 +136,19 @@ func (s *Session) close(ctx context.Context) error {
 
 // say writes a message for a person.
 func (s *Session) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.Host.Err, format+"\n", args...) // nobody is left to tell if stderr is closed
+	_, _ = fmt.Fprintln(s.Host.Err, s.plain(fmt.Sprintf(format, args...))) // nobody is left to tell if stderr is closed
 }
 
 // print writes data for a person or a program.
 func (s *Session) print(text string) error {
-	_, err := fmt.Fprint(s.Host.Out, text)
+	_, err := fmt.Fprint(s.Host.Out, s.plain(text))
 	return err
+}
+
+// plain is text that GitHub's runner takes for no command; elsewhere it stays as it is.
+func (s *Session) plain(text string) string {
+	if s.Host.onGitHub() {
+		return github.Harmless(text)
+	}
+	return text
 }

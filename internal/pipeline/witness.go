@@ -12,7 +12,10 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/evidence"
+	"github.com/meter-ml/meter-pipeline/internal/forge"
 	"github.com/meter-ml/meter-pipeline/internal/handover"
+	"github.com/meter-ml/meter-pipeline/internal/notify/mail"
+	"github.com/meter-ml/meter-pipeline/internal/notify/slack"
 	"github.com/meter-ml/meter-pipeline/internal/worktree"
 )
 
@@ -42,11 +45,13 @@ func (s *Session) witness(wanted bool) (*witness, error) {
 	return w, nil
 }
 
-// unsigning is the environment without what signs: the tools and tests that a run starts could else vouch for themselves.
+// unsigning is the environment without what signs and what speaks in the team's name: the tools and tests that a run
+// starts could else vouch for themselves, or tell everybody that all is well.
 func unsigning(env []string) []string {
+	kept := []string{evidence.KeyVariable, evidence.PasswordVariable, slack.Variable, mail.URLVariable, mail.PasswordVariable, forge.TokenVariable}
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
-		return name == evidence.KeyVariable || name == evidence.PasswordVariable
+		return slices.Contains(kept, name)
 	})
 }
 

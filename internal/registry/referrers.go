@@ -67,7 +67,7 @@ func (c *Client) Attach(ctx context.Context, repository, subject string, artifac
 	digests := make([]string, 0, len(artifacts))
 	manifests := map[string]raw{}
 	for _, artifact := range artifacts {
-		manifest, digest, err := c.upload(ctx, ref, of, artifact)
+		manifest, digest, err := c.upload(ctx, ref.Context(), &of, artifact)
 		if err != nil {
 			return nil, fmt.Errorf("attach to %s: %w", ref, err)
 		}
@@ -80,26 +80,29 @@ func (c *Client) Attach(ctx context.Context, repository, subject string, artifac
 	return digests, nil
 }
 
-// upload sends the artifact's blobs, and returns its manifest.
-func (c *Client) upload(ctx context.Context, subject name.Digest, of Descriptor, artifact Artifact) (raw, string, error) {
+// upload sends the artifact's blobs, and returns its manifest. Without a subject it belongs to nothing.
+func (c *Client) upload(ctx context.Context, repo name.Repository, of *Descriptor, artifact Artifact) (raw, string, error) {
 	if artifact.Type == "" {
 		return raw{}, "", errors.New("the artifact has no type")
 	}
-	hash, err := v1.NewHash(of.Digest)
-	if err != nil {
-		return raw{}, "", err
+	var subject *v1.Descriptor
+	if of != nil {
+		hash, err := v1.NewHash(of.Digest)
+		if err != nil {
+			return raw{}, "", err
+		}
+		subject = &v1.Descriptor{MediaType: types.MediaType(of.MediaType), Size: of.Size, Digest: hash}
 	}
-	configuration, err := c.blob(ctx, subject.Context(), Blob{MediaType: emptyType, Content: []byte(emptyContent)})
+	configuration, err := c.blob(ctx, repo, Blob{MediaType: emptyType, Content: []byte(emptyContent)})
 	if err != nil {
 		return raw{}, "", err
 	}
 	manifest := v1.Manifest{
 		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: artifact.Type,
-		Config: configuration, Layers: []v1.Descriptor{}, Annotations: artifact.Annotations,
-		Subject: &v1.Descriptor{MediaType: types.MediaType(of.MediaType), Size: of.Size, Digest: hash},
+		Config: configuration, Layers: []v1.Descriptor{}, Annotations: artifact.Annotations, Subject: subject,
 	}
 	for _, blob := range artifact.Blobs {
-		layer, err := c.blob(ctx, subject.Context(), blob)
+		layer, err := c.blob(ctx, repo, blob)
 		if err != nil {
 			return raw{}, "", err
 		}

@@ -14,7 +14,9 @@ func plainRun(run *engine.Run) *engine.Run {
 	out := *run
 	each(Line, &out.ID, &out.Target, &out.Commit, &out.Branch)
 	out.Status = engine.Status(Line(string(run.Status)))
+	each(Line, &out.Origin.Author, &out.Origin.Branch, &out.Origin.By, &out.Origin.Builder, &out.Origin.URL)
 	out.Problems = mapped(run.Problems, Text)
+	out.Warnings = mapped(run.Warnings, Line)
 	out.Stages = mapped(run.Stages, plainStage)
 	return &out
 }

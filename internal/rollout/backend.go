@@ -80,7 +80,7 @@ type Backend interface {
 	Verify(ctx context.Context, r Revision) error
 	// Stop ends what runs in a slot.
 	Stop(ctx context.Context, fence Fence, s Slot) error
-	// Metrics are what each slot did in that time. A gap in them, also one from counters that began anew, is an error.
+	// Metrics are what each slot did in that time. A gap in them, also one from counters that began anew, is ErrGap.
 	Metrics(ctx context.Context, from, to time.Time) (map[Slot]judge.Side, error)
 }
 
@@ -151,6 +151,9 @@ func (o Observation) present(r Revision) bool {
 
 // ErrPermanent marks a failure that no repetition mends.
 var ErrPermanent = errors.New("it is no use to try again")
+
+// ErrGap marks figures of an interval of which a part will never be known.
+var ErrGap = errors.New("the figures have a gap")
 
 // Permanent marks err so. Its text stays.
 func Permanent(err error) error { return permanent{err} }

@@ -18,6 +18,8 @@ var (
 	ErrIdle = errors.New("no roll-out is under way")
 	// ErrServes says that the release is the current one.
 	ErrServes = errors.New("it is what serves already")
+	// ErrStopped says that the driver was asked to stop. Whoever comes next goes on.
+	ErrStopped = errors.New("it was stopped")
 )
 
 // A Driver takes one target through one roll-out. It is for one goroutine, and holds the lease all the time.
@@ -31,9 +33,6 @@ type Driver struct {
 // Open makes a driver of who has just taken the lease. It says so in the log, so that the journal knows the new epoch,
 // and refuses whoever held the lease before, even before anything else is done.
 func Open(ctx context.Context, c Config) (*Driver, error) {
-	if err := c.Settings.check(); err != nil {
-		return nil, err
-	}
 	d := &Driver{Config: c}
 	err := c.Fence.Check(ctx)
 	if err == nil {
@@ -67,9 +66,11 @@ func (d *Driver) State() State { return d.state }
 
 // An Order is what is to be rolled out, and who wants it.
 type Order struct {
-	Target Revision // without a slot
-	Actor  string
-	Reason string
+	ID        string   // of whoever keeps orders; may be empty
+	Target    Revision // without a slot
+	Actor     string
+	Reason    string
+	Committed time.Time // of the target's commit, for the audit log; may be zero
 }
 
 // Begin notes a roll-out, so that Run, also another driver's, brings it to its end.
@@ -77,14 +78,14 @@ func (d *Driver) Begin(ctx context.Context, o Order) error {
 	return d.begin(ctx, Forward, o)
 }
 
-// BeginBack notes a rollback to a release that was done before: the newest of them if release is empty.
-func (d *Driver) BeginBack(ctx context.Context, release, actor, reason string) error {
-	for _, r := range d.state.Previous {
-		if release == "" || r.Release == release {
-			return d.begin(ctx, Back, Order{r, actor, reason})
-		}
+// BeginBack notes a rollback to a release that was done before: see State.Before. The order's target is that one.
+func (d *Driver) BeginBack(ctx context.Context, release string, o Order) error {
+	r, err := d.state.Before(release)
+	if err != nil {
+		return fmt.Errorf("begin rollback: %w", err)
 	}
-	return fmt.Errorf("begin rollback: release %q was not done on this target, or too long ago", release)
+	o.Target = r
+	return d.begin(ctx, Back, o)
 }
 
 func (d *Driver) begin(ctx context.Context, kind Kind, o Order) error {
@@ -104,8 +105,8 @@ func (d *Driver) begin(ctx context.Context, kind Kind, o Order) error {
 		return fmt.Errorf("begin roll-out: %w", err)
 	}
 	d.state.Roll = &Roll{
-		ID: fmt.Sprintf("roll-%d", d.seen.Serial+1), Kind: kind, Actor: o.Actor, Reason: o.Reason, Began: d.Now().UTC(),
-		Target: &target, From: current, Phase: Begun,
+		ID: fmt.Sprintf("roll-%d", d.seen.Serial+1), Kind: kind, Order: o.ID, Actor: o.Actor, Reason: o.Reason,
+		Committed: o.Committed, Began: d.Now().UTC(), Target: &target, From: current, Phase: Begun,
 	}
 	if err := d.note(ctx, "begin", fmt.Sprintf("%s to %s: %s", kind, target.Release, o.Reason), d.state.Roll); err != nil {
 		d.state.Roll = nil
@@ -121,6 +122,9 @@ func (d *Driver) begin(ctx context.Context, kind Kind, o Order) error {
 func (d *Driver) Run(ctx context.Context) (Ending, error) {
 	if d.state.Roll == nil {
 		return Ending{}, fmt.Errorf("run roll-out: %w", ErrIdle)
+	}
+	if err := d.Settings.Check(); err != nil {
+		return Ending{}, err
 	}
 	err := d.takeUp(ctx)
 	for wait := d.Settings.Poll; ; {
@@ -158,7 +162,7 @@ func (d *Driver) turn(ctx context.Context, why error, wait time.Duration) error 
 		return err
 	}
 	d.state.Roll = &Roll{
-		ID: failed.ID, Kind: Recovery, Actor: failed.Actor, Reason: why.Error(), Began: d.Now().UTC(),
+		ID: failed.ID, Kind: Recovery, Order: failed.Order, Actor: failed.Actor, Reason: why.Error(), Began: d.Now().UTC(),
 		Target: failed.From, From: failed.Target, Phase: Begun, Handled: failed.Handled,
 	}
 	return d.save(ctx)
@@ -208,8 +212,12 @@ func (d *Driver) note(ctx context.Context, action, message string, detail any) e
 }
 
 func (d *Driver) write(ctx context.Context, kind journal.Kind, action, message string, detail any) error {
-	e := journal.Entry{
-		Epoch: d.Fence.Epoch(), Actor: d.state.Roll.Actor, Release: d.state.Roll.goal(), Action: action, Kind: kind, Message: message,
+	e := journal.Entry{Epoch: d.Fence.Epoch(), Actor: d.Holder, Action: action, Kind: kind, Message: message}
+	switch {
+	case d.state.Roll != nil:
+		e.Actor, e.Release = d.state.Roll.Actor, d.state.Roll.goal()
+	case d.state.Current != nil:
+		e.Release = d.state.Current.Release
 	}
 	if detail != nil {
 		content, err := json.Marshal(detail)
@@ -226,6 +234,9 @@ func (d *Driver) write(ctx context.Context, kind journal.Kind, action, message s
 
 // act is the one way to a side effect: fenced, its intent on the disk before and its result after it.
 func (d *Driver) act(ctx context.Context, action string, detail any, do func(context.Context) error) error {
+	if d.stopped() {
+		return halt{ErrStopped}
+	}
 	if err := d.Fence.Check(ctx); err != nil {
 		return halt{err}
 	}
@@ -248,7 +259,18 @@ func (d *Driver) sleep(ctx context.Context, pause time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return halt{context.Cause(ctx)}
+	case <-d.Stop:
+		return halt{ErrStopped}
 	case <-time.After(pause):
 		return nil
+	}
+}
+
+func (d *Driver) stopped() bool {
+	select {
+	case <-d.Stop:
+		return true
+	default:
+		return false
 	}
 }

@@ -42,10 +42,11 @@ func (d *Driver) next(ctx context.Context) error {
 // gate judges the evidence. What was done on this target before had it then.
 func (d *Driver) gate(ctx context.Context) error {
 	if d.state.Roll.Kind == Forward {
-		if err := d.Gate(ctx, *d.state.Roll.Target); err != nil {
+		verdict, err := d.Gate(ctx, *d.state.Roll.Target)
+		if err != nil {
 			return d.orEnd(ctx, fmt.Errorf("gate: %w", err))
 		}
-		if err := d.note(ctx, "gate", "the evidence was accepted", nil); err != nil {
+		if err := d.note(ctx, "gate", verdict.Message, verdict.Detail); err != nil {
 			return err
 		}
 	}
@@ -78,6 +79,9 @@ func (d *Driver) migrate(ctx context.Context) error {
 // start starts the target; one that runs already, since it was kept warm, is left alone.
 func (d *Driver) start(ctx context.Context) error {
 	target := *d.state.Roll.Target
+	if err := d.unburden(ctx, target.Slot); err != nil {
+		return err
+	}
 	first, warm, restarts := true, false, 0
 	err := d.reach(ctx, "start", d.Settings.Ready, target, func(o Observation) (bool, error) {
 		seen := o.Slots[target.Slot]
@@ -96,6 +100,19 @@ func (d *Driver) start(ctx context.Context) error {
 	}
 	d.state.Roll.Warm, d.state.Roll.Restarts = warm, restarts
 	return d.advance(ctx, Up)
+}
+
+// unburden takes the weight from a slot in which nothing runs any more: a blue that was lost on the way is started like
+// any other, without traffic. What it had goes to the other slot, if that can take it.
+func (d *Driver) unburden(ctx context.Context, slot Slot) error {
+	want := Weights{}
+	return d.reach(ctx, "weights", d.Settings.Ready, "its slot is empty", func(o Observation) (bool, error) {
+		want = Weights{slot: 0, slot.Other(): 0}
+		if other := o.Slots[slot.Other()]; other.Healthy {
+			want[slot.Other()] = 100
+		}
+		return !o.Slots[slot].empty() || o.Slots[slot].Weight == 0, nil
+	}, func(ctx context.Context) error { return d.Backend.SetWeights(ctx, d.Fence, want) })
 }
 
 func (d *Driver) ready(ctx context.Context) error {

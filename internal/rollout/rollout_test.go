@@ -119,7 +119,7 @@ func TestBadReleases(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			on(t, func(t *testing.T, h *host) {
 				h.world.Behave("v2", tt.manner)
-				h.gate = func(context.Context, rollout.Revision) error { return tt.gate }
+				h.gate = func(context.Context, rollout.Revision) (rollout.Verdict, error) { return rollout.Verdict{}, tt.gate }
 				began := time.Now()
 				end, err := h.roll("v2")
 				if err != nil || end.Kind != rollout.Recovery || !strings.Contains(end.Reason, tt.reason) {
@@ -193,7 +193,7 @@ func TestRollbackByHand(t *testing.T) {
 		back := func(to string) (rollout.Ending, error) {
 			l := h.live()
 			defer h.end(l)
-			if err := l.BeginBack(t.Context(), to, "ada", "customers complain"); err != nil {
+			if err := l.BeginBack(t.Context(), to, rollout.Order{Actor: "ada", Reason: "customers complain"}); err != nil {
 				return rollout.Ending{}, err
 			}
 			return l.Run(t.Context())
@@ -260,6 +260,35 @@ func TestMissingMetricsAreNoPass(t *testing.T) {
 		h.serves("v1")
 		h.tells("waits for figures: no metrics")
 	})
+}
+
+// What the figures lack for good, no later look brings back: the window begins anew. A target that has gaps all the time
+// does not come through by that.
+func TestGaps(t *testing.T) {
+	for gaps, kind := range map[int]rollout.Kind{1: rollout.Forward, 2: rollout.Forward, 20: rollout.Recovery} {
+		on(t, func(t *testing.T, h *host) {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				time.Sleep(90 * time.Second)
+				for range gaps {
+					h.world.Tear()
+					time.Sleep(25 * time.Second)
+				}
+			}()
+			began := time.Now()
+			end, err := h.roll("v2")
+			if err != nil || end.Kind != kind {
+				t.Errorf("%d gaps: %+v, %v", gaps, end, err)
+			}
+			if took := time.Since(began); kind == rollout.Forward && took < 4*time.Minute+time.Duration(gaps)*20*time.Second {
+				t.Errorf("%d gaps: it took %s, so no window began anew", gaps, took)
+			}
+			h.tells("window:note it begins anew: the figures have a gap")
+			h.serves(map[rollout.Kind]string{rollout.Forward: "v2", rollout.Recovery: "v1"}[kind])
+			<-ended
+		})
+	}
 }
 
 // The engine is away for a while in mid-shift: shorter than Blind it is waited for, longer it ends the roll-out, and

@@ -23,7 +23,8 @@ type Settings struct {
 	Poll    time.Duration // between two observations
 }
 
-func (s Settings) check() error {
+// Check says what is wrong with them.
+func (s Settings) Check() error {
 	for _, d := range []time.Duration{s.Pull, s.Migrate, s.Ready, s.Smoke, s.Replace, s.Verify, s.Drain, s.Blind, s.Poll} {
 		if d <= 0 {
 			return errors.New("check settings of the roll-out: each of its times must be longer than nothing")
@@ -55,7 +56,17 @@ type Config struct {
 	Fence    Fence
 	Holder   string // of the lease, for people
 	Inbox    Inbox
-	Gate     func(ctx context.Context, r Revision) error // judges the evidence of a release
+	Gate     func(ctx context.Context, r Revision) (Verdict, error) // judges the evidence of a release
 	Now      func() time.Time
-	Settings Settings
+	Settings Settings // may be set until Run
+	// Window, if set, hears of each window that opens; what it returns is called when that window ends, however it does.
+	Window func(ctx context.Context, step judge.Step) (closed func(context.Context) error)
+	// Stop, once closed, ends Run with ErrStopped before its next action: nothing is cut short.
+	Stop <-chan struct{}
+}
+
+// A Verdict is why a gate lets a release pass, for the audit log.
+type Verdict struct {
+	Message string
+	Detail  any
 }

@@ -12,11 +12,15 @@ import (
 // errAgain asks for the same window anew.
 var errAgain = errors.New("the window begins anew")
 
+// mostGaps is how often a window of one step begins anew because its figures have a gap. Then it waits for them in vain,
+// and its deadline decides.
+const mostGaps = 2
+
 // shift goes from weight to weight, each with a window of its own that has to pass.
 func (d *Driver) shift(ctx context.Context) error {
 	roll := d.state.Roll
 	steps := d.steps()
-	if len(steps) == 1 {
+	if roll.Kind != Forward || roll.From == nil { // nothing to compare with, or nothing to find out
 		if err := d.weigh(ctx, 100); err != nil {
 			return err
 		}
@@ -26,17 +30,25 @@ func (d *Driver) shift(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	gaps := 0
 	for roll.Step < len(steps) {
 		if err := d.weigh(ctx, steps[roll.Step].Weight); err != nil {
 			return err
 		}
-		switch err := d.window(ctx, j, steps[roll.Step]); {
+		switch err := d.window(ctx, j, steps[roll.Step], gaps < mostGaps); {
+		case errors.Is(err, ErrGap):
+			gaps++
+			if err := d.note(ctx, "window", "it begins anew: "+err.Error(), nil); err != nil {
+				return err
+			}
+			continue
 		case errors.Is(err, errAgain):
 			continue
 		case err != nil:
 			return err
 		}
 		roll.Step++
+		gaps = 0
 		if err := d.save(ctx); err != nil {
 			return err
 		}
@@ -58,12 +70,26 @@ func (o Observation) weighs(w Weights) bool {
 }
 
 // window watches one weight until the judge has decided.
-func (d *Driver) window(ctx context.Context, j *judge.Judge, step judge.Step) error {
-	roll := d.state.Roll
-	if err := j.Begin(roll.Step); err != nil {
+func (d *Driver) window(ctx context.Context, j *judge.Judge, step judge.Step, again bool) error {
+	if err := j.Begin(d.state.Roll.Step); err != nil {
 		return err
 	}
 	d.promoted = false
+	closed := func(context.Context) error { return nil }
+	if d.Window != nil {
+		closed = d.Window(ctx, step)
+	}
+	err := d.looks(ctx, j, step, again)
+	// Not deferred: a panic is to leave all as a kill would.
+	if after := closed(context.WithoutCancel(ctx)); after != nil {
+		return halt{errors.Join(err, after)}
+	}
+	return err
+}
+
+// looks are a window's. Where it may begin again, a gap ends it: no later look could ever see beyond.
+func (d *Driver) looks(ctx context.Context, j *judge.Judge, step judge.Step, again bool) error {
+	roll := d.state.Roll
 	began := d.Now()
 	last := began
 	for _, at := range step.Looks() {
@@ -72,6 +98,9 @@ func (d *Driver) window(ctx context.Context, j *judge.Judge, step judge.Step) er
 		}
 		now := d.Now()
 		sides, err := d.Backend.Metrics(ctx, last, now)
+		if again && errors.Is(err, ErrGap) {
+			return err
+		}
 		missing := ""
 		if err != nil {
 			missing = err.Error()

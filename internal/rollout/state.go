@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -60,11 +61,14 @@ type State struct {
 type Roll struct {
 	ID     string    `json:"id"`
 	Kind   Kind      `json:"kind"`
+	Order  string    `json:"order,omitempty"` // ID of the order that it is to fulfil
 	Actor  string    `json:"actor"`
 	Reason string    `json:"reason,omitempty"`
 	Began  time.Time `json:"began"`
-	Target *Revision `json:"target,omitempty"` // nil: nothing served before, so nothing is to serve again
-	From   *Revision `json:"from,omitempty"`   // nil: nothing served before
+	// Committed is the time of the target's commit, if that is known.
+	Committed time.Time `json:"committed,omitzero"`
+	Target    *Revision `json:"target,omitempty"` // nil: nothing served before, so nothing is to serve again
+	From      *Revision `json:"from,omitempty"`   // nil: nothing served before
 
 	Phase    Phase        `json:"phase"`
 	Step     int          `json:"step"`     // whose weight is due, or given
@@ -79,6 +83,7 @@ type Roll struct {
 type Ending struct {
 	ID     string    `json:"id"`
 	Kind   Kind      `json:"kind"`
+	Order  string    `json:"order,omitempty"`
 	Target string    `json:"target"` // release
 	Reason string    `json:"reason,omitempty"`
 	Ended  time.Time `json:"ended"`
@@ -120,10 +125,23 @@ func (s *State) from() *Revision {
 	return s.Roll.From
 }
 
+// Before is a release that was done here before what serves now, and can be gone back to: the newest if the name is empty.
+func (s *State) Before(release string) (Revision, error) {
+	for _, r := range s.Previous {
+		if release == "" || r.Release == release {
+			return r, nil
+		}
+	}
+	if release == "" {
+		return Revision{}, errors.New("no other release was done on this target before")
+	}
+	return Revision{}, fmt.Errorf("release %q was not done on this target, or too long ago", release)
+}
+
 // finish makes the target the current one.
 func (s *State) finish(now time.Time) {
 	r := s.Roll
-	s.Last = &Ending{ID: r.ID, Kind: r.Kind, Reason: r.Reason, Ended: now.UTC()}
+	s.Last = &Ending{ID: r.ID, Kind: r.Kind, Order: r.Order, Reason: r.Reason, Ended: now.UTC()}
 	if old := s.Current; old != nil && r.Kind != Recovery && r.Target != nil {
 		s.Previous = append([]Revision{*old}, slices.DeleteFunc(s.Previous, func(p Revision) bool {
 			return p.Release == old.Release || p.Release == r.Target.Release

@@ -45,7 +45,7 @@ type host struct {
 	world    *rollouttest.World
 	dir      string
 	settings rollout.Settings
-	gate     func(context.Context, rollout.Revision) error
+	gate     func(context.Context, rollout.Revision) (rollout.Verdict, error)
 }
 
 // on runs a test on a host with 200 requests a second on v1, in a bubble of its own.
@@ -76,7 +76,9 @@ func memory(t *testing.T) string {
 func empty(t *testing.T, dir string) *host {
 	return &host{
 		T: t, world: rollouttest.New(200), dir: dir, settings: settings(),
-		gate: func(context.Context, rollout.Revision) error { return nil },
+		gate: func(context.Context, rollout.Revision) (rollout.Verdict, error) {
+			return rollout.Verdict{Message: "the evidence was accepted"}, nil
+		},
 	}
 }
 

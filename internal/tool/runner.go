@@ -132,6 +132,7 @@ func (r *Runner) start(ctx context.Context, rec *record, name, path string, i en
 		Args:        append([]string{path}, i.Args...),
 		Dir:         i.Dir,
 		Env:         append(without(i.Env, RunVariable), RunVariable+"="+strings.TrimPrefix(r.opts.Outer+","+marker, ",")),
+		Stdin:       i.Stdin,
 		Stdout:      capture.out.write,
 		Stderr:      capture.err.write,
 		SysProcAttr: attributes(i.User),

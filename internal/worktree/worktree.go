@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/plain"
 )
 
 // A State is what git says of the project: all empty outside of a work tree.
@@ -49,4 +50,16 @@ func parseStatus(text []byte) State {
 		}
 	}
 	return state
+}
+
+// Author is who wrote the commit, by name; empty if there is none or git won't say.
+func Author(ctx context.Context, runner engine.Runner, dir string, env []string, state State) string {
+	if state.Commit == "" {
+		return ""
+	}
+	name, err := asker{runner, dir, env}.ask(ctx, "show", "--no-patch", "--no-show-signature", "--format=%aN", state.Commit)
+	if err != nil {
+		return ""
+	}
+	return plain.Line(name)
 }

@@ -17,12 +17,14 @@ class DatabaseProbe:
     """Asks the database of a URL for ``SELECT 1``, bounded in time and number.
 
     Callers at the same time share one attempt. The reason given names neither host nor password.
+    ``answered`` says whether it ever did.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
         """Take a ``postgresql://`` or ``postgres://`` URL (a ``+driver`` is ignored)."""
         self._conninfo = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)
         self._timeout = timeout
+        self.answered = False
         self._attempt: asyncio.Task[str | None] | None = None
         self._reason: str | None = None
         self._checked = float("-inf")
@@ -42,6 +44,7 @@ class DatabaseProbe:
                 async with await psycopg.AsyncConnection.connect(self._conninfo) as connection:
                     await connection.execute("SELECT 1")
             reason = None
+            self.answered = True
         except TimeoutError:
             reason = f"database does not answer within {self._timeout:g} s"
         except (psycopg.Error, OSError, UnicodeError) as error:

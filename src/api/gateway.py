@@ -46,6 +46,8 @@ class Gateway:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(scope, send)
+        if exchange.synthetic:
+            self.metrics.synthetic.inc()
         self.metrics.in_flight.inc()
         try:
             if exchange.declared > self.max_body_bytes:
@@ -76,6 +78,7 @@ class _Exchange:
         self.scope: Scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.declared = 0
         self.request_id = b""
+        self.synthetic = False
         self.status = 0
         self._send = send
         for name, value in scope["headers"]:
@@ -84,6 +87,8 @@ class _Exchange:
                 self.declared = int(value[:19])
             elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
                 self.request_id = value
+            elif name == b"x-meter-synthetic":
+                self.synthetic = value == b"1"
         self.request_id = self.request_id or uuid.uuid4().hex.encode()
 
     async def send(self, message: Message) -> None:

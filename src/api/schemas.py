@@ -209,7 +209,9 @@ class Ready(BaseModel):
     """Whether requests can be answered, and if not, why."""
 
     status: Literal["ready", "not ready"]
-    reasons: list[str] = Field(default=[], description="Empty when ready.")
+    reasons: list[str] = Field(
+        default=[], description="What is lacking; when ready, what predictions can do without."
+    )
 
 
 class Version(BaseModel):

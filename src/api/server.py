@@ -123,7 +123,7 @@ def prediction_routes(store: ModelStore, metrics: Metrics) -> APIRouter:
     def predict(features: MeterFeatures) -> Prediction:
         models = loaded()
         units, probability = models.predict([vars(features)])
-        metrics.predicted("single", 1)
+        metrics.predicted("single", units, probability)
         return Prediction.model_construct(
             units_kwh=units[0],
             high_consumption_probability=probability[0],
@@ -134,12 +134,12 @@ def prediction_routes(store: ModelStore, metrics: Metrics) -> APIRouter:
     @router.post("/predict/batch", response_model=BatchPrediction, summary="Predict many intervals")
     def predict_batch(batch: BatchRequest) -> BatchPrediction:
         models = loaded()
-        answers = zip(*models.predict([vars(item) for item in batch.items]), strict=True)
-        metrics.predicted("batch", len(batch.items))
+        units, probability = models.predict([vars(item) for item in batch.items])
+        metrics.predicted("batch", units, probability)
         return BatchPrediction.model_construct(
             predictions=[
-                Values.model_construct(units_kwh=units, high_consumption_probability=share)
-                for units, share in answers
+                Values.model_construct(units_kwh=kwh, high_consumption_probability=share)
+                for kwh, share in zip(units, probability, strict=True)
             ],
             model_version=models.regression.version,
             high_consumption_model_version=models.high_consumption.version,
@@ -165,14 +165,18 @@ def operation_routes(store: ModelStore, metrics: Metrics, settings: Settings) ->
         "/health/ready",
         response_model=Ready,
         responses={503: {"model": Ready, "description": "Not ready; reasons says why."}},
-        summary="Models are loaded and the database, if there is one, answers",
+        summary="Models are loaded, and the database, if there is one, has answered",
     )
     async def ready() -> Response:
         reasons = store.reasons
+        lacking = bool(reasons)
         if probe is not None and (why := await probe.reason()):
             reasons.append(why)
-        state = Ready(status="not ready" if reasons else "ready", reasons=reasons)
-        return JSONResponse(state.model_dump(), status_code=503 if reasons else 200)
+            # Predictions need no database. One that was there and is away must not take every
+            # server out of service at once; a release that can't log in is never ready.
+            lacking = lacking or not probe.answered
+        state = Ready(status="not ready" if lacking else "ready", reasons=reasons)
+        return JSONResponse(state.model_dump(), status_code=503 if lacking else 200)
 
     @router.get(
         "/metrics",

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from data.environment import database_address
+
 MAX_BODY_BYTES = 1_000_000
 
 
@@ -27,10 +29,13 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read GIT_SHA, IMAGE_DIGEST and DATABASE_URL; what is unset or empty is ``None``."""
+        """Read GIT_SHA, IMAGE_DIGEST and DATABASE_URL; what is unset or empty is ``None``.
+
+        The last, and DATABASE_PASSWORD, can be given as files. Raises SettingError.
+        """
         values = os.environ if environment is None else environment
         return cls(
             git_sha=values.get("GIT_SHA") or None,
             image_digest=values.get("IMAGE_DIGEST") or None,
-            database_url=values.get("DATABASE_URL") or None,
+            database_url=database_address(values),
         )

@@ -1,15 +1,17 @@
 """The PostgreSQL store: where it is, its tables, and how it gets them.
 
-The address comes from ``DATABASE_URL`` only. This module is part of the serving image too (the API
-asks whether the database answers), so Alembic is imported where it is used.
+The address comes from ``DATABASE_URL`` only, its password perhaps from ``DATABASE_PASSWORD``; each
+can be given as a file (``DATABASE_URL_FILE``). This module is part of the serving image too (the
+API asks whether the database answers), so Alembic is imported where it is used.
 """
 
-import os
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
+
+from data.environment import SettingError, database_address
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 DRIVER = "postgresql+psycopg"
@@ -98,7 +100,10 @@ def database_url(url: str | None = None) -> URL:
 
     Raises DatabaseNotConfigured, which never repeats the address: it holds a password.
     """
-    text = os.environ.get("DATABASE_URL", "") if url is None else url
+    try:
+        text = database_address() if url is None else url
+    except SettingError as error:
+        raise DatabaseNotConfigured(str(error)) from None
     remedy = "set DATABASE_URL to postgresql://user:password@host:5432/name"
     if not text:
         raise DatabaseNotConfigured(f"no database is configured: {remedy}")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.features import FEATURES, request_vector
+from models.answers import ANSWERS_FILE, known_answers
 from models.artifact import (
     CLASSIFICATION,
     MODEL_NAMES,
@@ -84,14 +85,15 @@ def load_latest_model(name: str = REGRESSION_MODEL) -> Predictor:
 def export_champions(target: Path) -> dict[str, str]:
     """Write every champion as `<target>/<name>/`, the layout of MODEL_DIR; versions by name.
 
-    Both are fetched and verified before anything is written. Raises ModelError when a champion is
-    missing or does not fit, RegistryError when the registry cannot be reached.
+    Beside them, `answers.json` has what they say to some requests: see `models.answers`. Both are
+    fetched and verified before anything is written. Raises ModelError when a champion is missing
+    or does not fit, RegistryError when the registry cannot be reached.
     """
     artifacts = {name: _champion(name) for name in MODEL_NAMES}
-    for artifact in artifacts.values():
-        artifact.check()
+    answers = known_answers({name: Predictor(artifact) for name, artifact in artifacts.items()})
     for name, artifact in artifacts.items():
         artifact.save(target / name)
+    (target / ANSWERS_FILE).write_text(answers, encoding="utf-8")
     return {name: artifact.metadata.version for name, artifact in artifacts.items()}
 
 

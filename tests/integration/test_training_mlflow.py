@@ -1,5 +1,6 @@
 """Training against a real MLflow: a SQLite store and, once, a server of its own process."""
 
+import json
 import logging
 import os
 import socket
@@ -202,6 +203,11 @@ def test_champions_are_exported_for_the_image(uri: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     for name, version in versions.items():
         assert load_latest_model(name).version == version
+    answers = json.loads((target / "answers.json").read_text("utf-8"))
+    predictor = load_latest_model("meter-regression")
+    assert [predictor.predict_one(each["request"]) for each in answers] == [
+        each["units_kwh"] for each in answers
+    ]
 
 
 def test_command_trains_both_on_the_sample(uri: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,13 @@ import asyncio
 import json
 import subprocess
 import sys
+import timeit
 
 import numpy as np
 import pytest
+from prometheus_client import Histogram
 
+from api.metrics import UNITS_BOUNDS, Distribution
 from api.schemas import EXAMPLE, MAX_BATCH
 from api.server import create_app, main
 from api.settings import Settings
@@ -220,6 +223,81 @@ def test_metrics_count_requests_predictions_and_errors() -> None:
         'model_info{model="meter-high-consumption",version="c3"}': 1,
     }
     assert series(app, "http_requests_in_flight") == {"http_requests_in_flight": 1}  # itself
+
+
+def test_predictions_are_counted_by_their_value() -> None:
+    app = make_app()
+    values = [0.0, 1e-4, 0.1, 0.1000001, 999_999.0, 2e6]
+    posted = post(app, {"items": [with_units(value) for value in values]}, "/predict/batch")
+    assert posted.status_code == 200
+    post(app, with_units(0.1))
+    buckets = series(app, "prediction_units_kwh_bucket")
+    assert len(buckets) == len(UNITS_BOUNDS) + 1 == 202
+
+    def upto(bound: str) -> float:
+        return buckets[f'prediction_units_kwh_bucket{{le="{bound}"}}']
+
+    # Models take float32, in which 0.0001 lies below, and 0.1 above what they are here.
+    assert (upto("0.0001"), upto("0.000112202"), upto("0.1")) == (2, 2, 2)
+    assert (upto("0.112202"), upto("1e+06"), upto("+Inf")) == (5, 6, 7)
+    assert series(app, "prediction_units_kwh_count") == {"prediction_units_kwh_count": 7}
+    total = series(app, "prediction_units_kwh_sum")["prediction_units_kwh_sum"]
+    assert total == pytest.approx(sum(values) + 0.1, rel=1e-6)
+
+
+def test_probabilities_are_counted_by_their_value() -> None:
+    app = make_app()
+    for factor in (0.0, 0.02, 0.5, 0.95, 1.0):
+        post(app, {**EXAMPLE, "power_factor": factor, "pf_issue": int(factor < 0.85)})
+    buckets = series(app, "prediction_high_probability_bucket")
+    assert len(buckets) == 51
+    counts = [
+        buckets[f'prediction_high_probability_bucket{{le="{le}"}}']
+        for le in ("0.02", "0.04", "0.5", "0.94", "0.96", "1.0", "+Inf")
+    ]
+    assert counts == [2, 2, 3, 3, 4, 5, 5]
+
+
+def test_buckets_are_those_that_the_library_would_count() -> None:
+    library = Histogram("h", "", buckets=UNITS_BOUNDS, registry=None)
+    ours = Distribution("h", "", UNITS_BOUNDS)
+    random = np.random.default_rng(5)
+    values = [*(10 ** random.uniform(-5, 7, 500)), *UNITS_BOUNDS, 0.0]
+    for value in values:
+        library.observe(value)
+    ours.observe(values)
+    theirs, mine = (
+        {
+            sample.labels["le"]: sample.value
+            for metric in made.collect()
+            for sample in metric.samples
+            if sample.name == "h_bucket"
+        }
+        for made in (library, ours)
+    )
+    assert mine == theirs
+
+
+def test_many_buckets_cost_an_observation_next_to_nothing() -> None:
+    few, many = Distribution("a", "", UNITS_BOUNDS[:3]), Distribution("b", "", UNITS_BOUNDS)
+
+    def seconds(made: Distribution) -> float:
+        return min(timeit.repeat(lambda: made.observe((1e5,)), number=2000, repeat=5))
+
+    assert seconds(many) < 5 * seconds(few), "the buckets are gone through one by one"
+
+
+def test_requests_of_a_deploy_are_counted_apart() -> None:
+    app = make_app()
+    for marked in ("1", "0", ""):
+        post(app, EXAMPLE, headers={**JSON, "X-Meter-Synthetic": marked})
+    post(app, EXAMPLE)
+    assert series(app, "http_requests_synthetic_total") == {"http_requests_synthetic_total": 1}
+
+
+def with_units(kwh: float) -> dict[str, float]:
+    """A request that the models of make_app answer with so many kWh."""
+    return {**EXAMPLE, "load_kw": 1 - LOAD_EPSILON, "load_intensity": kwh}
 
 
 def test_two_applications_share_no_metric() -> None:

@@ -26,8 +26,9 @@ type annotation struct {
 }
 
 // choose picks what is worth a place: what could not be judged and missed thresholds, of which there are few, then of
-// every step in turn its worst finding, so that one loud step leaves room for the others.
-func choose(r report.Report) []annotation {
+// every step in turn its worst finding, so that one loud step leaves room for the others. What is on a line that the change
+// has touched comes before what was there already.
+func choose(r report.Report, o Options) []annotation {
 	errors := general(r)
 	var warnings []annotation
 	var failing, shown [][]engine.Finding
@@ -39,16 +40,51 @@ func choose(r report.Report) []annotation {
 		shown = append(shown, r.Shown(step))
 	}
 	errors = append(errors, inTurn("error", failing)...)
+	for _, text := range r.Run.Warnings {
+		warnings = append(warnings, annotation{kind: "warning", title: r.Run.Target, message: text})
+	}
 	warnings = append(warnings, inTurn("warning", shown)...)
 	all := len(errors) + len(warnings)
+	touchedFirst(errors, o.Changed)
+	touchedFirst(warnings, o.Changed)
 	chosen := slices.Concat(errors[:min(len(errors), maxErrors)], warnings[:min(len(warnings), maxWarnings)])
 	if len(chosen) < all {
 		chosen = append(chosen, annotation{
 			kind: "notice", title: r.Run.Target,
-			message: fmt.Sprintf("%d of %d shown: all are in report.html", len(chosen), all),
+			message: fmt.Sprintf("%d of %d shown%s: all are in report.html", len(chosen), all, o.order()),
 		})
 	}
 	return chosen
+}
+
+// touchedFirst keeps what is about no file at the front.
+func touchedFirst(all []annotation, changed func(string, int) bool) {
+	if changed == nil {
+		return
+	}
+	rank := func(a annotation) int {
+		switch {
+		case a.finding.Path == "":
+			return 0
+		case changed(a.finding.Path, a.finding.Line):
+			return 1
+		default:
+			return 2
+		}
+	}
+	slices.SortStableFunc(all, func(a, b annotation) int { return rank(a) - rank(b) })
+}
+
+// order says in which order annotations were chosen.
+func (o Options) order() string {
+	switch {
+	case o.Changed != nil:
+		return ", those on changed lines first"
+	case o.Why != "":
+		return " (which lines were changed is not known: " + o.Why + ")"
+	default:
+		return ""
+	}
 }
 
 // general are the errors that are about no line.

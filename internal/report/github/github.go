@@ -1,4 +1,5 @@
-// Package github speaks to GitHub Actions: a few annotations beside the code, and the page of the job's summary.
+// Package github speaks to GitHub Actions: each step's log in a group, a few annotations beside the code, and the page of
+// the job's summary.
 //
 // The runner reads commands from everything that a step prints, also from the middle of a line. So while anything else
 // speaks on that output, commands are switched off by a random word that nobody can guess: this reporter stands around
@@ -25,11 +26,19 @@ type Options struct {
 	Summary string          // the file that GITHUB_STEP_SUMMARY names; may be empty
 	Random  io.Reader       // crypto/rand.Reader
 	Inner   engine.Reporter // the reporter for a person
+	Output  string          // the file that GITHUB_OUTPUT names: later steps read the run's ID there; may be empty
+	Logs    bool            // each step's log is shown once it is over; not where Inner streams it
+	Masks   []string        // values that the runner is to mask in whatever anybody prints
+	// Changed reports whether a line is one that the change under judgement has touched; nil: that is not known, and Why
+	// says why.
+	Changed func(path string, line int) bool
+	Why     string
 }
 
 // A Reporter stands around another one.
 type Reporter struct {
 	opts    Options
+	dir     string // of the run
 	plan    []engine.PlannedStage
 	stopped string // the word that switches commands on again; empty while they are on
 }
@@ -45,7 +54,9 @@ func (g *Reporter) Event(e engine.Event) error {
 	switch e.Kind {
 	case engine.EventRunStarted:
 		g.plan = e.Plan
-		return errors.Join(g.stop(), g.opts.Inner.Event(e))
+		return errors.Join(g.begin(e), g.opts.Inner.Event(e))
+	case engine.EventStageDone:
+		return errors.Join(g.opts.Inner.Event(e), g.logs(e.StageResult))
 	case engine.EventRunFinished:
 		return g.finish(e)
 	default:
@@ -59,27 +70,43 @@ func (g *Reporter) Close() error { return g.resume() }
 // finish annotates before the person's reporter has the last word, so that the verdict stays the last line.
 func (g *Reporter) finish(e engine.Event) error {
 	r := report.New(e.Run, g.plan)
-	errs := []error{g.resume()}
 	var b bytes.Buffer
-	for _, a := range choose(r) {
+	for _, a := range choose(r, g.opts) {
 		b.WriteString(a.command())
 	}
-	_, err := g.opts.Out.Write(b.Bytes())
-	errs = append(errs, err, g.stop(), g.opts.Inner.Event(e), g.resume(), g.summary(r))
-	return errors.Join(errs...)
+	return errors.Join(g.command(b.String()), g.opts.Inner.Event(e), g.resume(), g.summary(r))
 }
 
-// stop switches commands off.
-func (g *Reporter) stop() error {
-	if g.stopped != "" {
-		return nil
+// begin says what the runner must know before anything else is printed, and switches commands off.
+func (g *Reporter) begin(e engine.Event) error {
+	var masks bytes.Buffer
+	for _, secret := range g.opts.Masks {
+		fmt.Fprintf(&masks, "::add-mask::%s\n", data(secret))
 	}
+	err := g.command(masks.String())
+	if e.Run == nil {
+		return err
+	}
+	g.dir = e.Run.Dir
+	if g.opts.Output == "" {
+		return err
+	}
+	return errors.Join(err, appendTo(g.opts.Output, []byte("run="+e.Run.ID+"\n"), "output of the step"))
+}
+
+// command has the runner obey what is given, and nothing else: commands are switched on and off again in one write, so that
+// no line of anybody else comes between.
+func (g *Reporter) command(text string) error {
 	var word [16]byte
 	if _, err := io.ReadFull(g.opts.Random, word[:]); err != nil {
 		return fmt.Errorf("guard workflow commands: %w", err)
 	}
+	before := ""
+	if g.stopped != "" {
+		before = "::" + g.stopped + "::\n"
+	}
 	g.stopped = "end-" + hex.EncodeToString(word[:])
-	_, err := fmt.Fprintf(g.opts.Out, "::stop-commands::%s\n", g.stopped)
+	_, err := io.WriteString(g.opts.Out, before+text+"::stop-commands::"+g.stopped+"\n")
 	return err
 }
 
@@ -92,26 +119,34 @@ func (g *Reporter) resume() error {
 	return err
 }
 
+// longestSummary is what a step may write for the job's summary: a byte more, and all of it is dropped unsaid.
+const longestSummary = 1 << 20
+
 // summary adds the page to the job's summary.
-func (g *Reporter) summary(r report.Report) (err error) {
+func (g *Reporter) summary(r report.Report) error {
 	if g.opts.Summary == "" {
 		return nil
 	}
-	f, err := os.OpenFile(g.opts.Summary, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write job summary: %w", err)
-	}
-	defer func() {
-		if closed := f.Close(); err == nil && closed != nil {
-			err = fmt.Errorf("write job summary: %w", closed)
-		}
-	}()
 	var b bytes.Buffer
 	if err := markdown.Render(&b, r); err != nil {
 		return fmt.Errorf("render job summary: %w", err)
 	}
-	if _, err := f.Write(b.Bytes()); err != nil {
-		return fmt.Errorf("write job summary: %w", err)
+	if info, err := os.Stat(g.opts.Summary); err == nil && info.Size()+int64(b.Len()) > longestSummary {
+		b.Reset()
+		fmt.Fprintf(&b, "\n## %s\n\nThere is no room for the rest: see `report.html` in the artifacts.\n", markdown.Inline(r.Verdict()))
+	}
+	return appendTo(g.opts.Summary, b.Bytes(), "job summary")
+}
+
+// appendTo adds to a file that the runner reads when the step is over.
+func appendTo(path string, content []byte, what string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", what, err)
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", what, err)
 	}
 	return nil
 }

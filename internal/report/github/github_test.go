@@ -113,7 +113,7 @@ func TestLimits(t *testing.T) {
 		run.Problems = append(run.Problems, fmt.Sprint("problem ", i))
 	}
 	kinds := map[string]int{}
-	chosen := choose(report.New(run, reporttest.Plan()))
+	chosen := choose(report.New(run, reporttest.Plan()), Options{})
 	for _, a := range chosen {
 		kinds[a.kind]++
 	}

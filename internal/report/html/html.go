@@ -68,6 +68,29 @@ func policy(style, script string) string {
 	}, "; ")
 }
 
+// A Sheet is what pages of other packages share with this one: its palette and parts, and a policy that lets nothing run.
+type Sheet struct {
+	Style  template.CSS
+	Policy string
+	Icon   template.URL
+}
+
+// NewSheet adds a page's own style to the common one. The icon is in the colour of the status.
+func NewSheet(own string, s engine.Status) (Sheet, error) {
+	common, err := files.ReadFile("page/style.css")
+	if err != nil {
+		return Sheet{}, fmt.Errorf("read style: %w", err)
+	}
+	style := string(common) + own
+	return Sheet{
+		Style: template.CSS(style), //nolint:gosec // files of the program
+		Policy: strings.Join([]string{
+			"default-src 'none'", "style-src " + hash(style), "img-src data:", "base-uri 'none'", "form-action 'none'",
+		}, "; "),
+		Icon: icon(s),
+	}, nil
+}
+
 func hash(block string) string {
 	sum := sha256.Sum256([]byte(block))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"

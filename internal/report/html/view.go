@@ -72,6 +72,9 @@ func newView(r report.Report, opts Options) view {
 		Filters:  filters(r.Tally()),
 		Files:    beside(r.Run.Dir),
 	}
+	for _, text := range r.Run.Warnings {
+		v.Warnings = append(v.Warnings, warning{Text: text})
+	}
 	for _, s := range r.With(engine.StatusFailed) {
 		v.Failed = append(v.Failed, newStep(r, s))
 	}

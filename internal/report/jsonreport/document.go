@@ -18,9 +18,20 @@ type runDoc struct {
 	Limit            int           `json:"limit"`
 	Interrupted      bool          `json:"interrupted"`
 	DeadlineExceeded bool          `json:"deadline_exceeded"`
+	Origin           *originDoc    `json:"origin,omitempty"`
 	Problems         []string      `json:"problems"`
+	Warnings         []string      `json:"warnings,omitempty"`
 	Totals           totalsDoc     `json:"totals"`
 	Stages           []stageDoc    `json:"stages"`
+}
+
+// originDoc says whose work was judged and where, as far as is known.
+type originDoc struct {
+	Author  string `json:"author,omitempty"`
+	Branch  string `json:"branch,omitempty"`
+	By      string `json:"by,omitempty"`
+	Builder string `json:"builder,omitempty"`
+	URL     string `json:"url,omitempty"`
 }
 
 type totalsDoc struct {

@@ -30,7 +30,13 @@ func Render(w io.Writer, r report.Report) error {
 
 func document(r report.Report) runDoc {
 	run, tally := r.Run, r.Tally()
+	var origin *originDoc
+	if o := originDoc(run.Origin); o != (originDoc{}) {
+		origin = &o
+	}
 	return runDoc{
+		Origin:           origin,
+		Warnings:         run.Warnings,
 		SchemaVersion:    SchemaVersion,
 		ID:               run.ID,
 		Target:           run.Target,

@@ -36,6 +36,9 @@ func inline(s string) string {
 	return strings.ReplaceAll(b.String(), "www.", "www<!-- -->.")
 }
 
+// Inline makes text of foreign origin stand in a line of Markdown as it is.
+func Inline(s string) string { return inline(s) }
+
 // tag escapes text between tags of HTML, where Markdown has no meaning but a mention still has.
 func tag(s string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@<!-- -->", "#", "#<!-- -->", "://", "<!-- -->://").Replace(report.Line(cut(s)))

@@ -75,6 +75,9 @@ func (p *page) head(r report.Report) {
 	for _, problem := range r.Run.Problems {
 		p.printf("\n%s %s\n", sign(engine.StatusError), inline(problem))
 	}
+	for _, warning := range r.Run.Warnings {
+		p.printf("\nWarning: %s\n", inline(warning))
+	}
 }
 
 // sign is a mark with a word beside it, since a colour alone tells some readers nothing.

@@ -63,6 +63,14 @@ func document(r report.Report) logDoc {
 	}
 }
 
+// category of the pipeline's own run. The target is part of it: several jobs upload their files together.
+func category(target string) string {
+	if target == "" {
+		return "pipeline/"
+	}
+	return "pipeline/" + strings.ReplaceAll(target, "/", "-") + "/"
+}
+
 func contains(steps []engine.StepResult, step engine.StepResult) bool {
 	return slices.ContainsFunc(steps, func(s engine.StepResult) bool { return s.Stage == step.Stage && s.Name == step.Name })
 }
@@ -99,7 +107,7 @@ func own(r report.Report, dropped []engine.StepResult) runDoc {
 	}
 	return runDoc{
 		Tool:       toolDoc{Driver: driver{Name: "meter-pipeline", Rules: []rule{}}},
-		Automation: automation{ID: "pipeline/" + r.Run.ID},
+		Automation: automation{ID: category(r.Run.Target) + r.Run.ID},
 		Invocation: []invocationDoc{inv},
 		ColumnKind: columnKind,
 		Results:    []result{},

@@ -43,6 +43,10 @@ func (t *Terminal) closing(r report.Report) string {
 		p.gap()
 		p.put(0, 2, span{p.magenta, t.glyphs.err + " "}, span{nil, report.Line(problem)})
 	}
+	for _, warning := range r.Run.Warnings {
+		p.gap()
+		p.put(0, 2, span{p.yellow, "warning "}, span{nil, report.Line(warning)})
+	}
 	p.gap()
 	p.b.WriteString(t.verdict(r, t.outPaint))
 	return p.b.String()

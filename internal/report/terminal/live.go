@@ -24,6 +24,7 @@ type task struct {
 	expected    time.Duration
 	done, total int
 	text        string
+	panel       []string // lines below it
 }
 
 // view is what the live view shows now, cut to the screen.
@@ -47,6 +48,11 @@ func (t *Terminal) view(now time.Time) []string {
 	names = min(names, columns/2)
 	for _, task := range tasks {
 		lines = append(lines, t.taskLine(task, now, names, columns-1))
+		for _, line := range task.panel {
+			if len(lines) < rows-2 {
+				lines = append(lines, fit("    "+report.Line(line), columns-1, t.glyphs.ellipsis))
+			}
+		}
 	}
 	if hidden > 0 {
 		lines = append(lines, t.errPaint.faint(fit(fmt.Sprintf("  and %d more", hidden), columns-1, t.glyphs.ellipsis)))

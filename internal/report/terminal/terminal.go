@@ -104,6 +104,10 @@ func (t *Terminal) handle(e engine.Event) error {
 		if k := t.running[stepID(e)]; k != nil { // drawn by the ticker
 			k.done, k.total, k.text = e.Done, e.Total, report.Line(e.Text)
 		}
+	case engine.EventPanel:
+		if k := t.running[stepID(e)]; k != nil { // drawn by the ticker
+			k.panel = strings.Split(e.Text, "\n")
+		}
 	case engine.EventOutput:
 		t.output(e)
 	case engine.EventStepFinished:

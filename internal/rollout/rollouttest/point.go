@@ -43,6 +43,9 @@ func (p *Points) Passed() []string {
 	return slices.Clone(p.trace)
 }
 
+// Pass is for whoever else has points.
+func (p *Points) Pass(point string) { p.pass("%s", point) }
+
 func (p *Points) pass(format string, args ...any) {
 	point := fmt.Sprintf(format, args...)
 	p.mu.Lock()

@@ -3,6 +3,7 @@ package rollouttest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
 	"time"
 
@@ -99,6 +100,8 @@ func (w *World) Metrics(_ context.Context, from, to time.Time) (map[rollout.Slot
 		return nil, errors.New("no metrics")
 	case w.away:
 		return nil, errAway
+	case slices.ContainsFunc(w.torn, func(at time.Time) bool { return !at.Before(from) && at.Before(to) }):
+		return nil, rollout.ErrGap
 	}
 	w.count()
 	sides := map[rollout.Slot]judge.Side{}

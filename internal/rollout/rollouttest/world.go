@@ -50,6 +50,7 @@ type World struct {
 	mutations []string
 	away      bool
 	blind     bool
+	torn      []time.Time // of which no figures are known
 }
 
 type running struct {
@@ -92,12 +93,35 @@ func (w *World) Blind(blind bool) {
 	w.blind = blind
 }
 
+// Rate changes how many requests a second there are.
+func (w *World) Rate(rate float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count()
+	w.rate = rate
+}
+
+// Tear makes a gap in the metrics: whatever is asked for that includes this time is not known.
+func (w *World) Tear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.torn = append(w.torn, time.Now())
+}
+
 // Upset gives the weights as a proxy would that has lost them.
 func (w *World) Upset(weights rollout.Weights) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count()
 	w.weights = maps.Clone(weights)
+}
+
+// Lose takes away what runs in a slot, as somebody would who removes a container by hand. Its weight stays.
+func (w *World) Lose(slot rollout.Slot) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count()
+	delete(w.slots, slot)
 }
 
 // Wrong is what was done that a target must never see.

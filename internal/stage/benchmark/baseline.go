@@ -152,3 +152,9 @@ func (b Baseline) told(now Software) string {
 	}
 	return text
 }
+
+// StoredBaselines lists what baselines there are, for reports.
+func StoredBaselines(p *config.Project) ([]Baseline, error) {
+	all, err := readBaselines(p)
+	return all.Machines, err
+}

@@ -1,5 +1,6 @@
 // Package quality is the first stage: the form of the Python source. black and isort judge its layout, flake8 its
-// style and its obvious mistakes, pylint gives it a score that has a floor. It names what runs; the engine runs it.
+// style and its obvious mistakes, pylint gives it a score that has a floor. Workflows that were written from the pipeline
+// must still be what it says. It names what runs; the engine runs it.
 //
 // Each tool is one file: its arguments, and what its output means. All run in the project's root with the project's
 // own settings.
@@ -9,6 +10,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
+	"github.com/meter-ml/meter-pipeline/internal/workflow"
 )
 
 // name of the stage, as in `mage quality:black`.
@@ -47,6 +49,9 @@ func (stage) Steps(p *config.Project) ([]engine.Step, error) {
 			Inputs:  inputs(append(p.Source, p.Quality.Pylint.Paths...), "pylintrc", ".pylintrc", "pylintrc.toml", ".pylintrc.toml"),
 			Command: pylintCommand(p, modules),
 		},
+	}
+	if workflow.Ours(p.Root) {
+		steps = append(steps, workflowStep(p))
 	}
 	for i := range steps {
 		steps[i].Needs = []engine.Need{engine.NeedPython}

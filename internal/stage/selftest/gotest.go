@@ -27,8 +27,11 @@ func goTestStep(module string, ci bool) engine.Step {
 }
 
 func imageTestStep(module string, ci bool) engine.Step {
-	step := goTests(module, ci, "-run", onEngine, "./internal/stage/image")
-	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" ./internal/stage/image"
+	// Those of internal/rollout/stack and internal/pipeline wait for Airflow and for whole deploys: `mage test:deploys` runs
+	// them, among its trials.
+	packages := []string{"./internal/stage/image", "./internal/rollout/compose", "./internal/rollout/trial"}
+	step := goTests(module, ci, append([]string{"-run", onEngine}, packages...)...)
+	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" "+strings.Join(packages, " ")
 	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
 	return step
 }
@@ -36,7 +39,7 @@ func imageTestStep(module string, ci bool) engine.Step {
 func goTests(module string, ci bool, args ...string) engine.Step {
 	return engine.Step{
 		Slots: 2, Timeout: timeout,
-		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docker", "requirements", "src", "docs"},
+		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docker", "requirements", "src", "airflow_dags", "data/schemas", "scripts", "tests", "docs"},
 		Command: &engine.Command{
 			Program: "go",
 			// -count=1: a cached pass says nothing about the tools and servers that these tests drive.

@@ -1,6 +1,6 @@
 // Package selftest judges this repository itself: what `mage test` runs beside the gates of a push.
 //
-// It has two stages: Go (vet, lint, tests with the race detector, images on a real engine) and Python (types, all tests, the DAGs in Airflow's
+// It has two stages: Go (vet, lint, tests with the race detector, images on a real engine, the record of the trials of deploys) and Python (types, all tests, the DAGs in Airflow's
 // own environment). Unlike the other stages it knows this repository, since nothing else is ever judged by it.
 package selftest
 
@@ -32,7 +32,7 @@ func (g Go) Steps(p *config.Project) ([]engine.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []engine.Step{vetStep(), lintStep(), goTestStep(module, g.CI), imageTestStep(module, g.CI)}, nil
+	return []engine.Step{vetStep(), lintStep(), goTestStep(module, g.CI), imageTestStep(module, g.CI), recordStep()}, nil
 }
 
 // modulePath reads the module's path, which test output names packages by.

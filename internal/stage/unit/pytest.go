@@ -18,6 +18,8 @@ type suite struct {
 	workers       int
 	tests, source python.Tree
 	namespaces    bool // coverage finds files in folders without an __init__.py
+	today         time.Time
+	again         bool // failed tests are run once more
 }
 
 // Reports of pytest and coverage, by the names of their files.
@@ -41,14 +43,20 @@ func (s suite) pytestArgs() []string {
 	for _, source := range s.project.Unit.Coverage.Source {
 		args = append(args, "--cov="+source)
 	}
-	if limit := s.project.Unit.TestTimeout.Std(); limit > 0 {
-		args = append(args, "--timeout="+strconv.Itoa(int(max(limit, time.Second).Seconds())))
-	}
+	args = append(args, s.timeout()...)
 	workers := s.workers
 	if workers == 1 {
 		workers = 0 // without another process
 	}
 	return append(append(args, "--numprocesses="+strconv.Itoa(workers), "--"), s.project.Tests.Unit...)
+}
+
+func (s suite) timeout() []string {
+	limit := s.project.Unit.TestTimeout.Std()
+	if limit <= 0 {
+		return nil
+	}
+	return []string{"--timeout=" + strconv.Itoa(int(max(limit, time.Second).Seconds()))}
 }
 
 // command clears the variables with which a person's shell could choose other tests, leave assertions out, or have
@@ -63,6 +71,7 @@ func (s suite) command() *engine.Command {
 		},
 		Reports:  map[string]string{junitReport: junitReport, jsonReport: jsonReport, xmlReport: xmlReport, htmlReport: htmlReport},
 		Progress: progress,
+		Again:    s.rerun,
 		Parse:    s.parse,
 	}
 }
@@ -88,17 +97,20 @@ func (s suite) parse(out engine.Output) (engine.Judgement, error) {
 	if err != nil {
 		return engine.Judgement{}, err
 	}
-	j := python.JudgeTests(tests, s.project.Unit.Slowest)
+	failed := failing(tests)
+	if out.ExitCode == python.PytestPassed && len(failed) > 0 {
+		return engine.Judgement{}, python.ErrDisagrees
+	}
+	j := s.judgeTests(out, tests)
 	if j.Judged == 0 {
 		return j, python.WhyNone(tests)
 	}
-	if out.ExitCode == python.PytestPassed && len(j.Findings) > 0 {
-		return engine.Judgement{}, python.ErrDisagrees
-	}
-	if out.ExitCode == python.PytestFailed && len(j.Findings) == 0 {
-		if j.Findings, err = otherFailure(out); err != nil {
+	if out.ExitCode == python.PytestFailed && !stops(j.Findings) {
+		other, err := otherFailure(out)
+		if err != nil && len(failed) == 0 { // else the tests that were let through explain it
 			return engine.Judgement{}, err
 		}
+		j.Findings = append(j.Findings, other...)
 	}
 	measured, err := readCoverage(out)
 	if err != nil {

@@ -111,7 +111,37 @@ func cases() []stagetest.Case {
 			Name: "slowest", Files: file("tests/unit/test_slow.py", "import time\n\n\ndef test_slow():\n    time.sleep(0.2)\n"),
 			Project: func(p *config.Project) { p.Unit.Slowest = 1 },
 		},
+		{Name: "flaky", Live: true, Files: file("tests/unit/test_flaky.py", flaky+steady), Project: rerun},
+		{Name: "flaky-with-two-workers", Live: true, Files: file("tests/unit/test_flaky.py", flaky), Project: func(p *config.Project) { rerun(p); p.Unit.Workers = 2 }},
+		{Name: "flaky-without-a-second-try", Files: file("tests/unit/test_flaky.py", flaky)},
+		{Name: "fails-both-times", Live: true, Files: file("tests/unit/test_calc.py", wrong), Project: rerun},
+		{Name: "flaky-and-broken", Files: project(map[string]string{"tests/unit/test_flaky.py": flaky, "tests/unit/test_calc.py": wrong}), Project: rerun},
+		{Name: "flaky-and-below-the-floor", Files: project(map[string]string{"tests/unit/test_flaky.py": flaky, "src/app/more.py": "print('x')\n", ".coveragerc": "[report]\nfail_under = 99\n"}), Project: rerun},
+		{Name: "skips-the-second-time", Files: file("tests/unit/test_flaky.py", strings.Replace(flaky, "    assert", "    if seen:\n        pytest.skip('enough')\n    assert", 1)), Project: rerun},
+		{Name: "names-that-pytest-can-not-find-again", Live: true, Files: file("tests/unit/test_odd.py", "import pytest\n\n\n@pytest.mark.parametrize('x', ['\x1b[31m'])\ndef test_x(x):\n    assert not x\n"), Project: rerun},
+		{Name: "too-many-to-be-flaky", Files: file("tests/unit/test_many.py", "import pytest\n\n\n@pytest.mark.parametrize('x', range(21))\ndef test_x(x):\n    assert x < 0\n"), Project: rerun},
+		{Name: "quarantined", Live: true, Files: file("tests/unit/test_calc.py", wrong), Project: quarantine("tests/unit/test_calc.py::TestWrong::test_sum", "2026-12-31")},
+		{Name: "quarantined-parameters", Files: file("tests/unit/test_more.py", "import pytest\n\n\n@pytest.mark.parametrize('x', [1, 2])\ndef test_x(x):\n    assert x == 1\n"), Project: quarantine("tests/unit/test_more.py::test_x", "2026-12-31")},
+		{Name: "quarantine-over", Live: true, Files: file("tests/unit/test_calc.py", wrong), Project: quarantine("tests/unit/test_calc.py::TestWrong::test_sum", "2026-11-28")},
+		{Name: "quarantine-of-another", Files: file("tests/unit/test_calc.py", wrong), Project: quarantine("tests/unit/test_calc.py::test_gone", "2026-12-31")},
 		{Name: "breaks-again-in-teardown", Files: file("tests/unit/test_more.py", "import pytest\n\n\n@pytest.fixture\ndef bad():\n    yield\n    raise OSError('teardown')\n\n\ndef test_b(bad):\n    assert False\n")},
+	}
+}
+
+// flaky passes from its second run on.
+const flaky = "import os\n\nimport pytest\n\n\ndef test_flaky():\n    seen = os.path.exists('.seen')\n    open('.seen', 'w').close()\n    assert seen, 'the moon is full'\n"
+
+// steady is a second test, which need not run again.
+const steady = "\n\ndef test_steady():\n    assert not os.path.exists('.ran')\n    open('.ran', 'w').close()\n"
+
+var today = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+func rerun(p *config.Project) { p.Unit.Rerun = 1 }
+
+func quarantine(test, until string) func(*config.Project) {
+	return func(p *config.Project) {
+		p.Unit.Rerun = 1 // which what is in quarantine does not get
+		p.Unit.Quarantine = []config.Quarantine{{Test: test, Owner: "ada", Reason: "it is wrong", Expires: until}}
 	}
 }
 
@@ -180,7 +210,7 @@ func suite() stagetest.Suite {
 		}
 	}
 	return stagetest.Suite{
-		Stage: func(*testing.T, *config.Project) engine.Stage { return unit.New() },
+		Stage: func(*testing.T, *config.Project) engine.Stage { return unit.New(unit.Options{Now: today}) },
 		Step:  "pytest", Cases: all, Update: *update,
 		Scrub: scrub,
 	}

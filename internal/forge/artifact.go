@@ -1,0 +1,119 @@
+package forge
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Past is an earlier run of a workflow.
+type Past struct {
+	ID     int64  `json:"id"`
+	Commit string `json:"head_sha"`
+	URL    string `json:"html_url"`
+}
+
+// Newest is the newest push of a branch whose run of that workflow has passed; ErrNotFound if there is none.
+func (c *Client) Newest(ctx context.Context, workflow, branch string) (Past, error) {
+	query := url.Values{"branch": {branch}, "event": {"push"}, "status": {"success"}, "per_page": {"1"}}
+	var found struct {
+		Runs []Past `json:"workflow_runs"`
+	}
+	err := c.ask(ctx, http.MethodGet, c.path("actions", "workflows", workflow, "runs")+"?"+query.Encode(), nil, &found)
+	if err != nil {
+		return Past{}, err
+	}
+	if len(found.Runs) == 0 {
+		return Past{}, fmt.Errorf("look for a run of %q: %w", branch, ErrNotFound)
+	}
+	return found.Runs[0], nil
+}
+
+// Since are the newest runs of a workflow that were begun on that day or later and are over, at most as many as most; more
+// says that there were others.
+func (c *Client) Since(ctx context.Context, workflow string, day time.Time, most int) (runs []Past, more bool, err error) {
+	for page := 1; ; page++ {
+		query := url.Values{"status": {"completed"}, "created": {">=" + day.UTC().Format(time.DateOnly)}, "per_page": {"100"}, "page": {strconv.Itoa(page)}}
+		var found struct {
+			Runs []Past `json:"workflow_runs"`
+		}
+		if err := c.ask(ctx, http.MethodGet, c.path("actions", "workflows", workflow, "runs")+"?"+query.Encode(), nil, &found); err != nil {
+			return nil, false, err
+		}
+		runs = append(runs, found.Runs...)
+		if len(runs) > most {
+			return runs[:most], true, nil
+		}
+		if len(found.Runs) < 100 {
+			return runs, false, nil
+		}
+	}
+}
+
+// Reports are the files of that name which the run's artifacts hold whose names begin with prefix. What has expired is
+// left out.
+func (c *Client) Reports(ctx context.Context, run Past, prefix, name string) ([][]byte, error) {
+	var listed struct {
+		Artifacts []struct {
+			ID      int64  `json:"id"`
+			Name    string `json:"name"`
+			Expired bool   `json:"expired"`
+			Size    int64  `json:"size_in_bytes"`
+		} `json:"artifacts"`
+	}
+	if err := c.ask(ctx, http.MethodGet, c.path("actions", "runs", strconv.FormatInt(run.ID, 10), "artifacts")+"?per_page=100", nil, &listed); err != nil {
+		return nil, err
+	}
+	var reports [][]byte
+	for _, artifact := range listed.Artifacts {
+		if artifact.Expired || !strings.HasPrefix(artifact.Name, prefix) {
+			continue
+		}
+		content, err := c.bytes(ctx, http.MethodGet, c.path("actions", "artifacts", strconv.FormatInt(artifact.ID, 10), "zip"), nil)
+		if err != nil {
+			return nil, err
+		}
+		found, err := inside(content, name)
+		if err != nil {
+			return nil, fmt.Errorf("read artifact %s: %w", artifact.Name, err)
+		}
+		reports = append(reports, found...)
+	}
+	return reports, nil
+}
+
+// inside finds files in an archive, and writes none of them anywhere.
+func inside(archive []byte, name string) ([][]byte, error) {
+	reader, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		return nil, err
+	}
+	var found [][]byte
+	for _, file := range reader.File {
+		if path.Base(file.Name) != name {
+			continue
+		}
+		stream, err := file.Open()
+		if err != nil {
+			return nil, err
+		}
+		content, err := io.ReadAll(io.LimitReader(stream, most+1))
+		_ = stream.Close()
+		if err != nil {
+			return nil, err
+		}
+		if len(content) > most {
+			return nil, fmt.Errorf("%s is longer than %d bytes", file.Name, most)
+		}
+		found = append(found, content)
+	}
+	return found, nil
+}

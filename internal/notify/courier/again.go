@@ -1,0 +1,139 @@
+package courier
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/plain"
+)
+
+var errSlow = errors.New("it does not answer in time")
+
+// A busyError is an answer that asks to come again.
+type busyError struct {
+	status int
+	words  string
+	after  time.Duration // that it asks to wait; 0 if it does not say
+}
+
+func (e *busyError) Error() string {
+	text := fmt.Sprintf("it answers %d %s", e.status, http.StatusText(e.status))
+	if e.words != "" {
+		text += ": " + e.words
+	}
+	if e.after > 0 {
+		text += fmt.Sprintf(" (it asks to wait %v)", e.after)
+	}
+	return text
+}
+
+type redirectError struct{ status int }
+
+func (e *redirectError) Error() string {
+	return fmt.Sprintf("it answers %d and points to another address, which is not followed, since what is sent is for nobody else", e.status)
+}
+
+// again reports whether an answer says that the same request may succeed later. GitHub says so of its limits with 403.
+func again(a Answer) bool {
+	switch a.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusForbidden:
+		return a.Header.Get("Retry-After") != "" || a.Header.Get("X-Ratelimit-Remaining") == "0"
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return false
+	}
+	return a.Status >= 500
+}
+
+// asked is how long a server asks to wait: in seconds, until a date, or until its limit is renewed.
+func asked(a Answer, now time.Time) time.Duration {
+	value := a.Header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 && seconds < 1<<30 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	if a.Header.Get("X-Ratelimit-Remaining") == "0" {
+		if unix, err := strconv.ParseInt(a.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil {
+			return max(time.Unix(unix, 0).Sub(now).Round(time.Second), 0)
+		}
+	}
+	return 0
+}
+
+// transient reports whether a connection that failed may succeed later.
+func transient(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return false
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return false
+	}
+	if _, ok := errors.AsType[*redirectError](err); ok {
+		return false
+	}
+	if errors.Is(err, errSlow) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return true
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network
+}
+
+// slow puts the limit of one try into words.
+func slow(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errSlow) {
+		return errSlow
+	}
+	return err
+}
+
+// give is the last error, in words that hold no secret.
+func (c *Courier) give(ctx context.Context, err error, tries int) error {
+	text := c.clean(err)
+	if ctx.Err() != nil {
+		text = "it was not done in time"
+		if !errors.Is(err, ctx.Err()) && !errors.Is(err, context.Cause(ctx)) {
+			text += ": " + c.clean(err)
+		}
+	}
+	if tries > 1 {
+		text += fmt.Sprintf(" (given up after %d tries)", tries)
+	}
+	return errors.New(text)
+}
+
+// clean is an error on one line. The address, which net/http puts before each of its errors, is left out.
+func (c *Courier) clean(err error) string {
+	if request, ok := errors.AsType[*url.Error](err); ok {
+		return c.clean(request.Err)
+	}
+	return c.mask.String(plain.Line(err.Error()))
+}
+
+// jittered is around a pause, so that many who were turned away together do not come back together.
+func jittered(pause time.Duration) time.Duration {
+	return pause/2 + rand.N(pause) //nolint:gosec // nothing secret hangs on it
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

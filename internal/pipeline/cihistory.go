@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/forge"
+	"github.com/meter-ml/meter-pipeline/internal/history"
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
+)
+
+const (
+	// artifacts are kept for a month, so older runs have no reports any more.
+	historyDays = 31
+	// A job's token may ask a thousand times an hour, and each run takes about six questions.
+	historyRuns = 150
+	// Of these runs, one was of the same branch, or whether something recovered is not worth many more questions.
+	recentRuns = 10
+)
+
+// CIHistory takes the reports that earlier runs of the pipeline have left as artifacts into the history of a machine that
+// has none.
+func CIHistory(ctx context.Context, s *Session) error { return s.fromArtifacts(ctx, historyRuns) }
+
+func (s *Session) fromArtifacts(ctx context.Context, most int) error {
+	client, err := forge.New(s.Host.Get)
+	if err != nil {
+		return &Exit{Code: engine.ExitUsage, Message: err.Error()}
+	}
+	runs, more, err := client.Since(ctx, "pipeline.yml", s.Host.Now().AddDate(0, 0, -historyDays), most)
+	if err != nil {
+		return err
+	}
+	if more {
+		s.say("only the newest %d runs are looked at", most)
+	}
+	dir := filepath.Join(s.State, "imported")
+	n := 0
+	for _, run := range runs {
+		reports, err := client.Reports(ctx, run, artifactsName, reportName)
+		if err != nil {
+			return err
+		}
+		for i, content := range reports {
+			path := filepath.Join(dir, fmt.Sprintf("%d-%d", run.ID, i), reportName)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), wholefile.Write(path, content, 0o644)); err != nil {
+				return fmt.Errorf("keep report: %w", err)
+			}
+			n++
+		}
+	}
+	s.say("%s reports of %s runs since %s were found", strconv.Itoa(n), strconv.Itoa(len(runs)), s.Host.Now().AddDate(0, 0, -historyDays).Format(time.DateOnly))
+	if n == 0 {
+		return nil
+	}
+	result, err := history.ImportDir(ctx, s.historyPath(), s.Project.Run.History, dir)
+	for _, refused := range result.Refused {
+		s.say("left out: %s", refused)
+	}
+	return err
+}

@@ -1,0 +1,234 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/rollout"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
+)
+
+// releases makes releases of a kind; knobs say how one is bad, if it is of the trivial server.
+type releases func(l *Lab, ctx context.Context, name string, knobs composetest.Knobs) (rollout.Revision, error)
+
+// A kind is what is deployed in a trial, and how.
+type kind struct {
+	name     string // of the stack, where sites of it may be used by one trial after the other
+	stack    func(*Lab) stack
+	release  releases
+	settings wire.Settings
+}
+
+func trivialKind(window time.Duration) kind {
+	return kind{"trivial", (*Lab).trivial, (*Lab).trivialRelease, settings(window)}
+}
+
+func realKind(window time.Duration) kind {
+	return kind{"real", (*Lab).real, (*Lab).realRelease, realSettings(window)}
+}
+
+// with are the same with other settings.
+func (k kind) with(s wire.Settings) kind {
+	k.settings = s
+	return k
+}
+
+// at does something at a site on which a release serves: which one, it is told.
+func (l *Lab) at(ctx context.Context, how kind, do func(s *Site, serves string) error) (err error) {
+	s, err := l.started(ctx, how)
+	defer closing(ctx, s, &err)
+	if err != nil {
+		return err
+	}
+	serves, err := s.current()
+	if err != nil {
+		return err
+	}
+	return do(s, serves)
+}
+
+// started is a site on which a release serves, with these settings from the next order on. A site that an earlier trial
+// has left as it should be is taken again; leave it with closing.
+func (l *Lab) started(ctx context.Context, how kind) (*Site, error) {
+	l.mu.Lock()
+	s := l.standing[how.name]
+	delete(l.standing, how.name)
+	l.mu.Unlock()
+	if s != nil && l.place == nil {
+		s.settings.Judge, s.settings.Times = how.settings.Judge, how.settings.Times
+		return s, s.putBundle(ctx)
+	}
+	s, err := l.Site(ctx, how.stack(l), how.settings)
+	if err != nil {
+		return s, err
+	}
+	s.kind = how
+	first, err := s.next(ctx, nil)
+	if err != nil {
+		return s, err
+	}
+	return s, s.becomes(ctx, first)
+}
+
+// next makes a release that no site ever had, so that its image has to be pulled.
+func (s *Site) next(ctx context.Context, knobs composetest.Knobs) (rollout.Revision, error) {
+	s.releases++
+	return s.kind.release(s.lab, ctx, s.newest(), knobs)
+}
+
+// newest is the name of the last release that next has made.
+func (s *Site) newest() string { return fmt.Sprintf("v%d.%d", s.number, s.releases) }
+
+// closing leaves a site to the next trial, or takes it away if this one failed.
+func closing(ctx context.Context, s *Site, err *error) {
+	if s == nil {
+		return
+	}
+	if *err == nil && s.kind.name != "" && s.lab.place == nil && s.lab.standing[s.kind.name] == nil {
+		s.lab.mu.Lock()
+		s.lab.standing[s.kind.name] = s
+		s.lab.mu.Unlock()
+		return
+	}
+	*err = errors.Join(*err, s.Close(ctx))
+}
+
+// shiftTrial is a whole roll-out under load.
+func shiftTrial(name string, rate, least int, how kind) Trial {
+	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, how, func(s *Site, _ string) error {
+			next, err := s.next(ctx, nil)
+			if err != nil {
+				return err
+			}
+			c, err := s.under(ctx, rate, func(ctx context.Context) error { return s.becomes(ctx, next) })
+			c.report(r)
+			if err != nil {
+				return err
+			}
+			r.weighed(c)
+			r.seconds("roll-out", c.ended.Sub(c.began)-margin)
+			r.say("%d of %d requests failed", len(c.shots.Failed()), len(c.shots))
+			return errors.Join(c.spotless(least), s.consistent(ctx, next.Release))
+		})
+	}}
+}
+
+// weighed shows how long changes of weights took, with the journal.
+func (r *Report) weighed(c course) {
+	if times := c.weighing(); len(times) > 0 {
+		slices.Sort(times)
+		r.milliseconds("weight median", times[len(times)/2])
+		r.milliseconds("weight longest", times[len(times)-1])
+	}
+}
+
+// backTrial aborts a roll-out when it has a weight, and measures from the request on.
+func backTrial(name string, rate, weight, least int, how kind) Trial {
+	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, how, func(s *Site, serves string) error {
+			next, err := s.next(ctx, nil)
+			if err != nil {
+				return err
+			}
+			var asked time.Time
+			c, err := s.under(ctx, rate, func(ctx context.Context) (err error) {
+				asked, err = s.abortAt(ctx, next, weight)
+				if err == nil && least > 0 { // so that there is something to be failed
+					err = pause(ctx, time.Duration(least/2)*time.Second/time.Duration(rate))
+				}
+				return err
+			})
+			c.report(r)
+			if err == nil {
+				err = r.wentBack(c, asked, next.Release)
+			}
+			if err != nil {
+				return err
+			}
+			r.say("%d of %d requests failed", len(c.shots.Failed()), len(c.shots))
+			return errors.Join(c.spotless(least), s.consistent(ctx, serves))
+		})
+	}}
+}
+
+// abortAt orders a release, aborts when it has a weight, and waits until all is back. It returns when it began to ask.
+func (s *Site) abortAt(ctx context.Context, r rollout.Revision, weight int) (time.Time, error) {
+	began := time.Now()
+	id, err := s.order(ctx, r)
+	if err == nil {
+		err = s.untilWeight(ctx, began, weight)
+	}
+	if err != nil {
+		return began, err
+	}
+	asked := time.Now()
+	if _, err := s.target.Request(ctx, rollout.Abort, actor, "a trial"); err != nil {
+		return asked, err
+	}
+	result, err := s.result(ctx, id)
+	if err == nil && result.State != wire.RolledBack {
+		err = fmt.Errorf("it was aborted, and is %s", result.State)
+	}
+	return asked, err
+}
+
+// manualTrial rolls back by hand, when the roll-out is done and the release before is stopped.
+func manualTrial(name string, rate int, how kind) Trial {
+	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) error {
+		return l.at(ctx, how, func(s *Site, serves string) error {
+			next, err := s.next(ctx, nil)
+			if err == nil {
+				err = s.becomes(ctx, next)
+			}
+			if err != nil {
+				return err
+			}
+			c, err := s.under(ctx, rate, func(ctx context.Context) error {
+				id, err := s.target.Order(ctx, wire.Order{Kind: rollout.Back, Actor: actor, Reason: "a trial"})
+				if err != nil {
+					return err
+				}
+				result, err := s.result(ctx, id)
+				if err == nil && result.State != wire.Succeeded {
+					err = fmt.Errorf("it is %s: %s", result.State, result.Reason)
+				}
+				return err
+			})
+			c.report(r)
+			if err != nil {
+				return err
+			}
+			r.weighed(c)
+			r.seconds("roll-out", c.ended.Sub(c.began)-margin)
+			r.say("%d of %d requests failed", len(c.shots.Failed()), len(c.shots))
+			return errors.Join(c.spotless(0), s.consistent(ctx, serves))
+		})
+	}}
+}
+
+// wentBack shows how long the way back took: from the asking, which starts a program in the agent's container, and from
+// the decision in the journal, to the result of the weights in the journal.
+func (r *Report) wentBack(c course, asked time.Time, bad string) error {
+	decided := slices.IndexFunc(c.entries, func(e journal.Entry) bool { return e.Action == "roll back" })
+	if decided < 0 {
+		return errors.New("the audit log has no decision to roll back")
+	}
+	after := c.entries[decided:]
+	done := slices.IndexFunc(after, func(e journal.Entry) bool { return e.Action == "weights" && e.Kind == journal.Done })
+	if done < 0 {
+		return errors.New("the audit log has no weights after the decision to roll back")
+	}
+	r.milliseconds("asked to back", after[done].Time.Sub(asked))
+	r.milliseconds("decided to back", after[done].Time.Sub(c.entries[decided].Time))
+	if shot, ok := c.shots.Last(bad); ok {
+		// A request that was sent before may be answered after.
+		r.milliseconds("decided to last request of the bad", shot.At.Sub(c.entries[decided].Time))
+	}
+	return nil
+}
