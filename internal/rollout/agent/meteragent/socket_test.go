@@ -13,7 +13,7 @@ import (
 func TestAnswering(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "engine.sock")
 	listen := func() net.Listener {
-		listener, err := net.Listen("unix", path) //nolint:noctx // it does not wait
+		listener, err := net.Listen("unix", path)
 		if err != nil {
 			t.Fatal(err)
 		}
