@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
@@ -95,7 +96,21 @@ func closing(ctx context.Context, s *Site, err *error) {
 		s.lab.mu.Unlock()
 		return
 	}
+	if *err != nil {
+		s.tellProxy(ctx)
+	}
 	*err = errors.Join(*err, s.Close(ctx))
+}
+
+// tellProxy shows what the proxy last said of its servers, which is gone with it.
+func (s *Site) tellProxy(ctx context.Context) {
+	said, err := s.lab.both(context.WithoutCancel(ctx), "logs", "--timestamps", "--tail", "12", s.target.Project()+"-proxy-1")
+	if err != nil { // there may be none yet
+		return
+	}
+	for line := range strings.Lines(string(said)) {
+		s.lab.Log("      proxy: %s", strings.TrimSpace(line))
+	}
 }
 
 // shiftTrial is a whole roll-out under load.
