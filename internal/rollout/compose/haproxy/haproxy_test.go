@@ -303,9 +303,14 @@ func TestKilledServerCostsNoRequest(t *testing.T) {
 	if err != nil || in.Servers["blue"].Requests+in.Servers["green"].Requests != 1000 || in.Servers["blue"].Errors+in.Servers["green"].Errors != 0 {
 		t.Errorf("%v, %v", in, err)
 	}
-	s, err := b.Admin().State(t.Context())
-	if err != nil || s.Servers["green"].Up {
-		t.Errorf("%v, %v", s, err)
+	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // it is down in the end
+		s, err := b.Admin().State(t.Context())
+		if err != nil || time.Now().After(until) {
+			t.Fatalf("%v, %v", s, err)
+		}
+		if !s.Servers["green"].Up {
+			break
+		}
 	}
 	t.Logf("%d posts reached blue, %d green; 1000 were sent", b.blue.posts.Load(), b.green.posts.Load())
 }
