@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -111,7 +112,9 @@ func (n *newsroom) act(action Action) (code int, out, said string) {
 	n.t.Helper()
 	d := desk{t: n.t, host: n.host}
 	code, out, said = d.act(action)
-	if strings.Contains(out+said, n.secret) {
+	// GitHub's runner is told what to mask, and shows no such line.
+	shown := regexp.MustCompile(`(?m)^::add-mask::.*$`).ReplaceAllString(out+"\n"+said, "")
+	if strings.Contains(shown, n.secret) {
 		n.t.Errorf("the secret is shown: %s%s", out, said)
 	}
 	err := filepath.WalkDir(n.host.Dir, func(path string, entry fs.DirEntry, err error) error {

