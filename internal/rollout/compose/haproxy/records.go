@@ -77,7 +77,9 @@ func (r *records) compare(s State) {
 		r.since, r.base = time.Now(), s.Answered
 	case !s.Began.Equal(r.process):
 		why = "the proxy was restarted"
-		if r.last.Before(s.Began) {
+		// It says in which second it began, which may be that of the last line of the one before; that one's lines have
+		// higher numbers, too.
+		if r.last.Before(s.Began) || r.next > s.Answered {
 			r.began, r.next = true, 0 // whose lines are all yet to come
 		}
 	case s.Dropped > r.dropped:
