@@ -118,7 +118,7 @@ func TestOneCommentInPlace(t *testing.T) {
 			if err != nil || did != tt.did {
 				t.Errorf("it was %s, %v", did, err)
 			}
-			if diff := cmp.Diff(tt.sent, s.Bodies); diff != "" {
+			if diff := cmp.Diff(tt.sent, s.Bodies()); diff != "" {
 				t.Errorf("sent (-want +got):\n%s", diff)
 			}
 		})

@@ -371,8 +371,8 @@ func TestJobsOnALocalRunner(t *testing.T) {
 		s.Answer("GET /repos/{owner}/{repo}/issues/{issue_number}/comments", "issues/7/comments?per_page=100&page=1", http.StatusOK, []any{})
 		s.Answer("POST /repos/{owner}/{repo}/issues/{issue_number}/comments", "issues/7/comments", http.StatusCreated, []byte("{}"))
 		done := m.run("comment")
-		if done.code != 0 || len(s.Bodies) != 1 || !strings.Contains(s.Bodies[0], "1 of 5 jobs failed, 4 not judged") {
-			t.Errorf("exit code %d, sent %q:\n%s", done.code, s.Bodies, done.log)
+		if done.code != 0 || len(s.Bodies()) != 1 || !strings.Contains(s.Bodies()[0], "1 of 5 jobs failed, 4 not judged") {
+			t.Errorf("exit code %d, sent %q:\n%s", done.code, s.Bodies(), done.log)
 		}
 	})
 

@@ -235,8 +235,8 @@ func TestComment(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sent struct{ Body string }
-	if len(s.Bodies) != 1 || json.Unmarshal([]byte(s.Bodies[0]), &sent) != nil {
-		t.Fatalf("sent: %q", s.Bodies)
+	if len(s.Bodies()) != 1 || json.Unmarshal([]byte(s.Bodies()[0]), &sent) != nil {
+		t.Fatalf("sent: %q", s.Bodies())
 	}
 	for _, want := range []string{"4 of 5 jobs were not judged", "image:candidate | | ⚠️ not judged", "https://github.com/octo/demo/actions/runs/3"} {
 		if !strings.Contains(sent.Body, want) {

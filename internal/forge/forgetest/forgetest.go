@@ -36,7 +36,7 @@ type Server struct {
 	compiler *jsonschema.Compiler
 	mu       sync.Mutex
 	answers  []*answer
-	Bodies   []string // of requests, in their order
+	bodies   []string
 }
 
 type answer struct {
@@ -88,6 +88,8 @@ func (s *Server) Get(name string) string {
 // a path below the repository, with its query if it has one. A body that is no []byte is sent as JSON.
 func (s *Server) Answer(operation, path string, status int, body any) {
 	s.t.Helper()
+	s.mu.Lock() // a program that is no part of the test may ask at any time
+	defer s.mu.Unlock()
 	content, ok := body.([]byte)
 	if !ok {
 		var err error
@@ -97,6 +99,13 @@ func (s *Server) Answer(operation, path string, status int, body any) {
 		s.check(operation, fmt.Sprintf("responses/%d", status), content)
 	}
 	s.answers = append(s.answers, &answer{operation: operation, path: "/repos/" + Repository + "/" + path, status: status, body: content})
+}
+
+// Bodies are those of the requests, in their order.
+func (s *Server) Bodies() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.bodies)
 }
 
 // check holds a document against a schema of the description.
@@ -140,7 +149,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.parameters(a.operation, r)
 	if len(body) > 0 {
 		s.check(a.operation, "body", body)
-		s.Bodies = append(s.Bodies, string(body))
+		s.bodies = append(s.bodies, string(body))
 	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(a.body)
