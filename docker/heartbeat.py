@@ -21,7 +21,7 @@ WHERE job_type = %s AND hostname = %s AND state = 'running'
 def main() -> int:
     """Ask once, and return the exit code."""
     sys.path.insert(0, str(Path(__file__).resolve().parent))  # isolated mode leaves it out
-    # pylint: disable=import-outside-toplevel  # after the path
+    # pylint: disable=import-outside-toplevel  # found by the path that is set above only
     import psycopg
     from told import NotToldError, told
 

@@ -39,7 +39,7 @@ def main() -> int:
     # Before the server is there: a container's first process is deaf to what it does not handle.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with subprocess.Popen(  # nosec B603  # see above
+    with subprocess.Popen(  # nosec B603  # no shell; its own arguments
         sys.argv[1:], start_new_session=True, env=environment
     ) as server:
         servers.append(server.pid)

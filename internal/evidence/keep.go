@@ -67,7 +67,7 @@ func (r Record) images() (*handover.Images, error) {
 // deployed are the images of a run that built none, and found in the registry what it deployed.
 func (r Record) deployed() (*handover.Images, error) {
 	if _, err := os.Stat(filepath.Join(r.Artifacts, handover.PushedManifest)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // no images, and no mistake either
+		return nil, nil // no images, and no mistake either
 	}
 	pushed, err := handover.ReadPushed(r.Artifacts)
 	if err != nil {

@@ -30,7 +30,7 @@ var databaseDate = regexp.MustCompile(` of (\d{4}-\d{2}-\d{2}), -?\d+ days old`)
 func scanStatement(stage Stage, at int, step engine.StepResult, subjects []*intoto.ResourceDescriptor) (*Statement, error) {
 	uri := scanner(stage.Stage, step.Name)
 	if uri == "" || step.Status == engine.StatusSkipped || step.Status == engine.StatusError {
-		return nil, nil //nolint:nilnil // no statement, and no mistake either
+		return nil, nil // no statement, and no mistake either
 	}
 	made := stage.Steps[at]
 	predicate := &vulns.Vulns{
