@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 const (
@@ -156,7 +158,7 @@ func (c *Client) list(ctx context.Context, subject name.Digest, manifests map[st
 				return refused
 			}
 		}
-		if err := sleep(ctx, settling+rand.N(settling)); err != nil { //nolint:gosec // nothing secret hangs on it
+		if err := retry.Sleep(ctx, settling+rand.N(settling)); err != nil { //nolint:gosec // nothing secret hangs on it
 			return err
 		}
 	}

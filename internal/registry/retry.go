@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/meter-ml/meter-pipeline/internal/plain"
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 const (
@@ -55,21 +56,10 @@ func (c *Client) retry(ctx context.Context, repo name.Repository, what string, d
 			return c.explain(repo, given, err)
 		}
 		c.opts.Log("%s: %s; next try in %v%s", what, c.clean(err), wait.Round(time.Millisecond), asked)
-		if err := sleep(ctx, wait); err != nil {
+		if err := retry.Sleep(ctx, wait); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		pause = min(2*pause, longestPause)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }
 

@@ -7,11 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 const (
@@ -56,13 +57,14 @@ func (t careful) RoundTrip(request *http.Request) (*http.Response, error) {
 	if damaged(request, response.StatusCode) {
 		response.StatusCode = http.StatusNotFound
 	}
-	if !again(response.StatusCode) {
+	if !retry.Status(response.StatusCode) {
 		return response, nil
 	}
 	defer func() { _ = response.Body.Close() }()
+	after, _ := retry.After(response.Header, time.Now())
 	words, _ := io.ReadAll(io.LimitReader(response.Body, longestWords)) // as many as come: they only explain
 	return nil, &busyError{
-		status: response.StatusCode, words: strings.TrimSpace(string(words)), after: retryAfter(response.Header, time.Now()),
+		status: response.StatusCode, words: strings.TrimSpace(string(words)), after: after,
 	}
 }
 
@@ -70,17 +72,6 @@ func (t careful) RoundTrip(request *http.Request) (*http.Response, error) {
 // killed while it wrote that record. Sending the blob mends it, and does no harm if the blob was whole.
 func damaged(request *http.Request, status int) bool {
 	return request.Method == http.MethodHead && status == http.StatusInternalServerError && strings.Contains(request.URL.Path, "/blobs/")
-}
-
-// again reports whether a status says that the same request may succeed later.
-func again(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return false
-	}
-	return status >= 500
 }
 
 func loopback(host string) bool {
@@ -101,18 +92,6 @@ func (e *busyError) Error() string {
 		text += ": " + e.words
 	}
 	return text
-}
-
-// retryAfter reads the header of that name: seconds, or a date.
-func retryAfter(header http.Header, now time.Time) time.Duration {
-	value := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 && seconds < 1<<30 {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
-	}
-	return 0
 }
 
 // basic is how credentials travel, and would turn up where a request is quoted.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/plain"
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 var errSlow = errors.New("it does not answer in time")
@@ -45,25 +46,16 @@ func (e *redirectError) Error() string {
 
 // again reports whether an answer says that the same request may succeed later. GitHub says so of its limits with 403.
 func again(a Answer) bool {
-	switch a.Status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	case http.StatusForbidden:
+	if a.Status == http.StatusForbidden {
 		return a.Header.Get("Retry-After") != "" || a.Header.Get("X-Ratelimit-Remaining") == "0"
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
-		return false
 	}
-	return a.Status >= 500
+	return retry.Status(a.Status)
 }
 
 // asked is how long a server asks to wait: in seconds, until a date, or until its limit is renewed.
 func asked(a Answer, now time.Time) time.Duration {
-	value := a.Header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 && seconds < 1<<30 {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
+	if wait, ok := retry.After(a.Header, now); ok {
+		return wait
 	}
 	if a.Header.Get("X-Ratelimit-Remaining") == "0" {
 		if unix, err := strconv.ParseInt(a.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil {
@@ -125,15 +117,4 @@ func (c *Courier) clean(err error) string {
 // jittered is around a pause, so that many who were turned away together do not come back together.
 func jittered(pause time.Duration) time.Duration {
 	return pause/2 + rand.N(pause) //nolint:gosec // nothing secret hangs on it
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/plain"
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 const (
@@ -115,7 +116,7 @@ func (c *Courier) Do(ctx context.Context, r Request, say func(format string, arg
 			return Answer{}, fmt.Errorf("%w; the next try would be in %v, and no time is left for it", c.give(ctx, err, tries), wait.Round(time.Millisecond))
 		}
 		say("%s; next try in %v", c.clean(err), wait.Round(time.Millisecond))
-		if err := sleep(ctx, wait); err != nil {
+		if err := retry.Sleep(ctx, wait); err != nil {
 			return Answer{}, c.give(ctx, err, tries)
 		}
 		pause *= 2
