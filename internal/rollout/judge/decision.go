@@ -63,7 +63,8 @@ type ErrorTest struct {
 type LatencyTest struct {
 	Asked       bool    `json:"asked"`
 	Judged      bool    `json:"judged"`
-	Green       int     `json:"green"` // times
+	Reason      string  `json:"reason,omitempty"` // why not
+	Green       int     `json:"green"`            // times
 	Blue        int     `json:"blue"`
 	GreenMedian float64 `json:"green_median"` // seconds
 	BlueMedian  float64 `json:"blue_median"`
@@ -124,7 +125,7 @@ func (d Decision) String() string {
 			rate(t.Window.BlueErrors, t.Window.BlueRequests), t.Window.BlueErrors, t.Window.BlueRequests, t.P, t.Alpha, t.Spent)
 	}
 	fmt.Fprintf(&b, "; limit %s, p %.2g of %.2g", percent(d.Guard.Limit), d.Guard.P, d.Guard.Alpha)
-	if t := d.Latency; t != nil && t.Judged {
+	if t := d.Latency; t != nil && t.GreenMedian > 0 {
 		fmt.Fprintf(&b, " | latency: green %s, blue %s, p %.2g of %.2g", milliseconds(t.GreenMedian), milliseconds(t.BlueMedian), t.P, t.Alpha)
 	}
 	for _, t := range d.Predictions {

@@ -18,7 +18,7 @@ import (
 type Side struct {
 	Requests int64
 	Errors   int64     // answers with a status of 500 or more, and requests without an answer
-	Seconds  []float64 // of requests: all, or a random sample
+	Seconds  []float64 // of requests, in the order of time: all, or a random sample
 	// Predictions are the answers by model: all, or a random sample.
 	Predictions map[string][]float64
 }
@@ -162,7 +162,7 @@ func (j *Judge) waits(d *Decision) []string {
 		waits = append(waits, fmt.Sprintf("%d more requests to blue", j.plan.MinRequests-d.Errors.Window.BlueRequests))
 	}
 	if d.Latency.Asked && !d.Latency.Judged {
-		waits = append(waits, fmt.Sprintf("%d times of each side (%d and %d so far)", leastTimes, d.Latency.Green, d.Latency.Blue))
+		waits = append(waits, d.Latency.Reason)
 	}
 	for _, p := range d.Predictions {
 		if !p.Judged {

@@ -304,6 +304,52 @@ func TestLatency(t *testing.T) {
 	}
 }
 
+// A burst makes all slow that were asked in it; the Mann-Whitney test sees many slow times of green then.
+func TestLatencyOfABurst(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 7))
+	p := minute(5)
+	p.Slower = 0.5
+	for _, tt := range []struct {
+		name    string
+		parts   []float64 // how green's times are longer, third by third
+		verdict Verdict
+	}{
+		{"two bursts", []float64{9, 1, 9}, Hold},
+		{"since a third of the window", []float64{1, 6, 6}, Hold},
+		{"all the time", []float64{2.5, 6, 2.5}, Fail},
+	} {
+		green, blue := side(600, 0), side(11400, 0)
+		for _, factor := range tt.parts {
+			green.Seconds = append(green.Seconds, lognormal(random, 200, 0.01*factor)...)
+		}
+		blue.Seconds = lognormal(random, 5000, 0.01)
+		d := started(t, p).Look(time.Minute, green, blue, "")
+		if d.Verdict != tt.verdict || d.Latency.P > d.Latency.Alpha || tt.verdict == Hold && !strings.Contains(d.String(), "but not all the time") {
+			t.Errorf("%s: p %g of %g: %s", tt.name, d.Latency.P, d.Latency.Alpha, d)
+		}
+	}
+}
+
+// When a burst is over, what comes after it decides.
+func TestLatencyAfterABurst(t *testing.T) {
+	random := rand.New(rand.NewPCG(8, 9))
+	p := minute(5)
+	p.Slower = 0.5
+	for factor, verdict := range map[float64]Verdict{1: Pass, 6: Fail} {
+		j := started(t, p)
+		green, blue := side(600, 0), side(11400, 0)
+		green.Seconds = slices.Concat(lognormal(random, 200, 0.01), lognormal(random, 400, 0.06))
+		blue.Seconds = lognormal(random, 5000, 0.01)
+		if d := j.Look(time.Minute, green, blue, ""); d.Verdict != Hold {
+			t.Fatal(d)
+		}
+		green.Seconds, blue.Seconds = lognormal(random, 1200, 0.01*factor), lognormal(random, 10_000, 0.01)
+		if d := j.Look(150*time.Second, green, blue, ""); d.Verdict != verdict {
+			t.Errorf("then × %g: %s", factor, d)
+		}
+	}
+}
+
 func TestPredictions(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	p := minute(5)

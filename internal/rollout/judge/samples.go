@@ -53,19 +53,41 @@ func (j *Judge) compareLatency() *LatencyTest {
 	t := &LatencyTest{Asked: j.plan.Slower > 0, Floor: j.plan.Slower, Green: len(green), Blue: len(blue), P: 1}
 	t.Alpha = j.plan.increment(j.step.spent)
 	if !t.Asked || len(green) < leastTimes || len(blue) < leastTimes {
+		t.Reason = fmt.Sprintf("%d times of each side (%d and %d so far)", leastTimes, len(green), len(blue))
 		return t
 	}
-	t.Judged = true
 	t.GreenMedian, t.BlueMedian = median(green), median(blue)
-	raised := make([]float64, len(blue))
-	for i, v := range blue {
-		raised[i] = v * (1 + t.Floor)
-	}
-	if t.GreenMedian > t.BlueMedian*(1+t.Floor) {
+	if slower(green, blue, t.Floor) {
+		raised := make([]float64, len(blue))
+		for i, v := range blue {
+			raised[i] = v * (1 + t.Floor)
+		}
 		t.P = mannWhitney(raised, green)
-		t.Alarm = t.P <= t.Alpha
+		t.Alarm = t.P <= t.Alpha && throughout(green, blue, t.Floor)
+	}
+	if t.Judged = t.Alarm || t.P > t.Alpha; !t.Judged {
+		t.Reason = fmt.Sprintf("more times: green takes %s and blue %s, but not all the time", milliseconds(t.GreenMedian), milliseconds(t.BlueMedian))
 	}
 	return t
+}
+
+func slower(green, blue []float64, floor float64) bool { return median(green) > median(blue)*(1+floor) }
+
+// throughout reports whether green is the slower one in each part of the window. The test takes times for independent, and
+// those of a burst are not: a host that had something else to do for a moment makes all slow that were asked then, which
+// may be many of green's and few of blue's. A release that is slow is slow all the time.
+func throughout(green, blue []float64, floor float64) bool {
+	const parts = 3
+	for i := range parts {
+		if !slower(part(green, i, parts), part(blue, i, parts), floor) {
+			return false
+		}
+	}
+	return true
+}
+
+func part(values []float64, i, of int) []float64 {
+	return values[len(values)*i/of : len(values)*(i+1)/of]
 }
 
 // mannWhitney is the probability that two samples of one distribution differ as much as these.

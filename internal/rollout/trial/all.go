@@ -13,9 +13,9 @@ func All() []Trial {
 	}
 	all = append(all, shiftTrial("trivial at 1000/s", 1000, 20000, trivialKind(12*time.Second)))
 	for _, weight := range []int{5, 25, 50, 100} {
-		all = append(all, backTrial(fmt.Sprintf("real model_api at 200/s: back from %d %%", weight), 200, weight, 0, realKind(6*time.Second)))
+		all = append(all, backTrial(fmt.Sprintf("real model_api at 200/s: back from %d %%", weight), 200, weight, 20000, realKind(6*time.Second)))
 	}
-	all = append(all, manualTrial("real model_api at 200/s: back by hand when done", 200, realKind(6*time.Second)))
+	all = append(all, manualTrial("real model_api at 200/s: back by hand when done", 200, 20000, realKind(6*time.Second)))
 	for _, weight := range []int{5, 25, 50, 100} {
 		all = append(all, backTrial(fmt.Sprintf("trivial at 1000/s: back from %d %%", weight), 1000, weight, 20000, trivialKind(6*time.Second)))
 	}

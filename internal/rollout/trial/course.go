@@ -49,6 +49,18 @@ func (s *Site) under(ctx context.Context, rate int, do func(ctx context.Context)
 	return c, err
 }
 
+// throughout is under load while it does something again and again, at least once, until there were so many requests.
+func (s *Site) throughout(ctx context.Context, rate, least int, do func(ctx context.Context) error) (course, error) {
+	return s.under(ctx, rate, func(ctx context.Context) error {
+		enough := time.Now().Add(time.Duration(least) * time.Second / time.Duration(rate))
+		for {
+			if err := do(ctx); err != nil || time.Now().After(enough) {
+				return err
+			}
+		}
+	})
+}
+
 // entries are those of the audit log since then.
 func (s *Site) entries(ctx context.Context, since time.Time) ([]journal.Entry, error) {
 	var all []journal.Entry

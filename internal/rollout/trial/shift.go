@@ -143,25 +143,24 @@ func (r *Report) weighed(c course) {
 	}
 }
 
-// backTrial aborts a roll-out when it has a weight, and measures from the request on.
+// backTrial aborts roll-outs when they have a weight, one after the other until there were so many requests, and measures
+// each from the asking on.
 func backTrial(name string, rate, weight, least int, how kind) Trial {
 	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) error {
 		return l.at(ctx, how, func(s *Site, serves string) error {
-			next, err := s.next(ctx, nil)
-			if err != nil {
-				return err
-			}
-			var asked time.Time
-			c, err := s.under(ctx, rate, func(ctx context.Context) (err error) {
-				asked, err = s.abortAt(ctx, next, weight)
-				if err == nil && least > 0 { // so that there is something to be failed
-					err = pause(ctx, time.Duration(least/2)*time.Second/time.Duration(rate))
+			var asked []time.Time
+			c, err := s.throughout(ctx, rate, least, func(ctx context.Context) error {
+				next, err := s.next(ctx, nil)
+				if err != nil {
+					return err
 				}
+				at, err := s.abortAt(ctx, next, weight)
+				asked = append(asked, at)
 				return err
 			})
 			c.report(r)
 			if err == nil {
-				err = r.wentBack(c, asked, next.Release)
+				err = r.wentBack(c, asked)
 			}
 			if err != nil {
 				return err
@@ -193,26 +192,23 @@ func (s *Site) abortAt(ctx context.Context, r rollout.Revision, weight int) (tim
 	return asked, err
 }
 
-// manualTrial rolls back by hand, when the roll-out is done and the release before is stopped.
-func manualTrial(name string, rate int, how kind) Trial {
+// manualTrial rolls out, and back by hand when the roll-out is done and the release before is stopped: again and again
+// until there were so many requests.
+func manualTrial(name string, rate, least int, how kind) Trial {
 	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) error {
 		return l.at(ctx, how, func(s *Site, serves string) error {
-			next, err := s.next(ctx, nil)
-			if err == nil {
-				err = s.becomes(ctx, next)
-			}
-			if err != nil {
-				return err
-			}
-			c, err := s.under(ctx, rate, func(ctx context.Context) error {
-				id, err := s.target.Order(ctx, wire.Order{Kind: rollout.Back, Actor: actor, Reason: "a trial"})
+			var took []time.Duration
+			c, err := s.throughout(ctx, rate, least, func(ctx context.Context) error {
+				next, err := s.next(ctx, nil)
+				if err == nil {
+					err = s.becomes(ctx, next)
+				}
 				if err != nil {
 					return err
 				}
-				result, err := s.result(ctx, id)
-				if err == nil && result.State != wire.Succeeded {
-					err = fmt.Errorf("it is %s: %s", result.State, result.Reason)
-				}
+				began := time.Now()
+				err = s.backByHand(ctx)
+				took = append(took, time.Since(began))
 				return err
 			})
 			c.report(r)
@@ -220,30 +216,58 @@ func manualTrial(name string, rate int, how kind) Trial {
 				return err
 			}
 			r.weighed(c)
-			r.seconds("roll-out", c.ended.Sub(c.began)-margin)
+			r.figure("rollbacks", float64(len(took)), "")
+			r.seconds("way back longest", slices.Max(took))
 			r.say("%d of %d requests failed", len(c.shots.Failed()), len(c.shots))
-			return errors.Join(c.spotless(0), s.consistent(ctx, serves))
+			return errors.Join(c.spotless(least), s.consistent(ctx, serves))
 		})
 	}}
 }
 
-// wentBack shows how long the way back took: from the asking, which starts a program in the agent's container, and from
+func (s *Site) backByHand(ctx context.Context) error {
+	id, err := s.target.Order(ctx, wire.Order{Kind: rollout.Back, Actor: actor, Reason: "a trial"})
+	if err != nil {
+		return err
+	}
+	result, err := s.result(ctx, id)
+	if err == nil && result.State != wire.Succeeded {
+		err = fmt.Errorf("it is %s: %s", result.State, result.Reason)
+	}
+	return err
+}
+
+// wentBack shows how long each way back took: from the asking, which starts a program in the agent's container, and from
 // the decision in the journal, to the result of the weights in the journal.
-func (r *Report) wentBack(c course, asked time.Time, bad string) error {
-	decided := slices.IndexFunc(c.entries, func(e journal.Entry) bool { return e.Action == "roll back" })
-	if decided < 0 {
-		return errors.New("the audit log has no decision to roll back")
+func (r *Report) wentBack(c course, asked []time.Time) error {
+	var sinceAsked, sinceDecided []time.Duration
+	for _, at := range asked {
+		decided, back, err := wayBack(c.entries, at)
+		if err != nil {
+			return err
+		}
+		sinceAsked, sinceDecided = append(sinceAsked, back.Sub(at)), append(sinceDecided, back.Sub(decided))
 	}
-	after := c.entries[decided:]
-	done := slices.IndexFunc(after, func(e journal.Entry) bool { return e.Action == "weights" && e.Kind == journal.Done })
-	if done < 0 {
-		return errors.New("the audit log has no weights after the decision to roll back")
-	}
-	r.milliseconds("asked to back", after[done].Time.Sub(asked))
-	r.milliseconds("decided to back", after[done].Time.Sub(c.entries[decided].Time))
-	if shot, ok := c.shots.Last(bad); ok {
-		// A request that was sent before may be answered after.
-		r.milliseconds("decided to last request of the bad", shot.At.Sub(c.entries[decided].Time))
-	}
+	slices.Sort(sinceAsked)
+	r.figure("rollbacks", float64(len(asked)), "")
+	r.milliseconds("asked to back median", sinceAsked[len(sinceAsked)/2])
+	r.milliseconds("asked to back longest", slices.Max(sinceAsked))
+	r.milliseconds("decided to back longest", slices.Max(sinceDecided))
 	return nil
+}
+
+// wayBack is when it was decided to roll back, the first time since then, and when the weights were back.
+func wayBack(entries []journal.Entry, since time.Time) (decided, back time.Time, err error) {
+	for _, e := range entries {
+		switch {
+		case e.Time.Before(since):
+		case decided.IsZero() && e.Action == "roll back":
+			decided = e.Time
+		case !decided.IsZero() && e.Action == "weights" && e.Kind == journal.Done:
+			return decided, e.Time, nil
+		}
+	}
+	if decided.IsZero() {
+		return decided, back, errors.New("the audit log has no decision to roll back")
+	}
+	return decided, back, errors.New("the audit log has no weights after the decision to roll back")
 }
