@@ -182,7 +182,7 @@ def fixture_told(serve: Callable[[dict[str, Any]], Small], tmp_path: Path) -> di
         "ANSWERS": str(answers),
         "AIRFLOW_DAGS": "a b",
         "AIRFLOW_ADMIN_PASSWORD_FILE": str(secret),
-        "AIRFLOW_PATIENCE": "0.1",
+        "SMOKE_PATIENCE": "0.1",
         **{name: serve(make()).url for name, make in PARTS.items()},
     }
 
@@ -192,6 +192,37 @@ def test_what_is_right_passes(smoke: ModuleType, told: dict[str, str], name: str
     outcome = smoke.judge(name, told)
     assert outcome.pop("seconds") < 5
     assert outcome == {"check": name, "status": "passed"}
+
+
+@pytest.mark.parametrize(
+    ("check", "part", "path", "late"),
+    [
+        pytest.param(
+            *("endpoints", "PREDICTIONS_URL", "GET /health/ready"),
+            {"status": "ready", "reasons": ["database does not answer within 1 s"]},
+            id="slow database",
+        ),
+        pytest.param(
+            *("airflow", "AIRFLOW_URL", "GET /api/v2/monitor/health"),
+            {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}},
+            id="late heartbeat",
+        ),
+    ],
+)
+def test_what_is_late_passes(
+    smoke: ModuleType,
+    serve: Callable[[dict[str, Any]], Small],
+    told: dict[str, str],
+    check: str,
+    part: str,
+    path: str,
+    late: dict[str, Any],
+) -> None:
+    right = PARTS[part]()
+    answers = [(200, late), right[path]]
+    told[part] = serve({**right, path: lambda _: answers.pop(0)}).url
+    assert smoke.judge(check, told | {"SMOKE_PATIENCE": "10"})["status"] == "passed"
+    assert not answers
 
 
 NOT_WELL = {"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}
