@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
@@ -155,7 +156,7 @@ func backTrial(name string, rate, weight, least int, how kind) Trial {
 			c, err := s.under(ctx, rate, func(ctx context.Context) (err error) {
 				asked, err = s.abortAt(ctx, next, weight)
 				if err == nil && least > 0 { // so that there is something to be failed
-					err = pause(ctx, time.Duration(least/2)*time.Second/time.Duration(rate))
+					err = retry.Sleep(ctx, time.Duration(least/2)*time.Second/time.Duration(rate))
 				}
 				return err
 			})
