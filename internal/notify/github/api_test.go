@@ -96,7 +96,7 @@ func (*api) channel(t *testing.T, address string, roots *x509.CertPool) *Channel
 	t.Helper()
 	client, err := forge.New(forge.Options{
 		API: address, Repository: forgetest.Repository, Token: forgetest.Token,
-		Sending: courier.Options{Roots: roots, Pause: 50 * time.Millisecond, Try: 300 * time.Millisecond},
+		Sending: courier.Options{Roots: roots, Pause: 50 * time.Millisecond, Try: time.Second},
 	})
 	if err != nil {
 		t.Fatal(err)
