@@ -25,10 +25,14 @@ func TestLock(t *testing.T) {
 	if err := Take(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
+	if taken, err := Try(second); taken || err != nil {
+		t.Errorf("taken twice: %t, %v", taken, err)
+	}
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := Share(short, second); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("shared while taken: %v", err)
+	waits := 0
+	if err := Share(short, second, func() { waits++ }); !errors.Is(err, context.DeadlineExceeded) || waits != 1 {
+		t.Errorf("shared while taken: %v, told %d times", err, waits)
 	}
 	time.AfterFunc(10*time.Millisecond, func() { _ = first.Close() }) // as a killed process does
 	if err := Take(t.Context(), second); err != nil {
@@ -36,6 +40,9 @@ func TestLock(t *testing.T) {
 	}
 	if err := Release(second); err != nil {
 		t.Error(err)
+	}
+	if taken, err := Try(second); !taken || err != nil {
+		t.Errorf("what nobody has: %t, %v", taken, err)
 	}
 }
 

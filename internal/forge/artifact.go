@@ -27,8 +27,7 @@ func (c *Client) Newest(ctx context.Context, workflow, branch string) (Past, err
 	var found struct {
 		Runs []Past `json:"workflow_runs"`
 	}
-	err := c.ask(ctx, http.MethodGet, c.path("actions", "workflows", workflow, "runs")+"?"+query.Encode(), nil, &found)
-	if err != nil {
+	if err := c.ask(ctx, runsOf(workflow, query), &found); err != nil {
 		return Past{}, err
 	}
 	if len(found.Runs) == 0 {
@@ -45,7 +44,7 @@ func (c *Client) Since(ctx context.Context, workflow string, day time.Time, most
 		var found struct {
 			Runs []Past `json:"workflow_runs"`
 		}
-		if err := c.ask(ctx, http.MethodGet, c.path("actions", "workflows", workflow, "runs")+"?"+query.Encode(), nil, &found); err != nil {
+		if err := c.ask(ctx, runsOf(workflow, query), &found); err != nil {
 			return nil, false, err
 		}
 		runs = append(runs, found.Runs...)
@@ -56,6 +55,10 @@ func (c *Client) Since(ctx context.Context, workflow string, day time.Time, most
 			return runs, false, nil
 		}
 	}
+}
+
+func runsOf(workflow string, query url.Values) Call {
+	return Call{Method: http.MethodGet, Path: []string{"actions", "workflows", workflow, "runs"}, Query: query.Encode()}
 }
 
 // Reports are the files of that name which the run's artifacts hold whose names begin with prefix. What has expired is
@@ -69,7 +72,8 @@ func (c *Client) Reports(ctx context.Context, run Past, prefix, name string) ([]
 			Size    int64  `json:"size_in_bytes"`
 		} `json:"artifacts"`
 	}
-	if err := c.ask(ctx, http.MethodGet, c.path("actions", "runs", strconv.FormatInt(run.ID, 10), "artifacts")+"?per_page=100", nil, &listed); err != nil {
+	list := Call{Method: http.MethodGet, Path: []string{"actions", "runs", strconv.FormatInt(run.ID, 10), "artifacts"}, Query: "per_page=100"}
+	if err := c.ask(ctx, list, &listed); err != nil {
 		return nil, err
 	}
 	var reports [][]byte
@@ -77,7 +81,7 @@ func (c *Client) Reports(ctx context.Context, run Past, prefix, name string) ([]
 		if artifact.Expired || !strings.HasPrefix(artifact.Name, prefix) {
 			continue
 		}
-		content, err := c.bytes(ctx, http.MethodGet, c.path("actions", "artifacts", strconv.FormatInt(artifact.ID, 10), "zip"), nil)
+		content, err := c.archive(ctx, artifact.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -88,6 +92,16 @@ func (c *Client) Reports(ctx context.Context, run Past, prefix, name string) ([]
 		reports = append(reports, found...)
 	}
 	return reports, nil
+}
+
+// archive fetches an artifact from where GitHub keeps it, which is another server.
+func (c *Client) archive(ctx context.Context, id int64) ([]byte, error) {
+	call := Call{Method: http.MethodGet, Path: []string{"actions", "artifacts", strconv.FormatInt(id, 10), "zip"}, follow: true}
+	content, _, err := c.send(ctx, call, quiet)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", call.Method, call.local(), err)
+	}
+	return content, nil
 }
 
 // inside finds files in an archive, and writes none of them anywhere.

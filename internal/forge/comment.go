@@ -25,10 +25,11 @@ type text struct {
 // Upsert makes a comment of a pull request, or brings the one up to date that begins with the same mark. It says what it
 // did: made, updated, or unchanged. A person's comment is left alone, whatever it begins with.
 func (c *Client) Upsert(ctx context.Context, pull int, mark, body string) (string, error) {
-	thread := c.path("issues", strconv.Itoa(pull), "comments")
+	thread := []string{"issues", strconv.Itoa(pull), "comments"}
 	for page := 1; page <= pages; page++ {
 		var found []comment
-		if err := c.ask(ctx, http.MethodGet, thread+"?per_page=100&page="+strconv.Itoa(page), nil, &found); err != nil {
+		list := Call{Method: http.MethodGet, Path: thread, Query: "per_page=100&page=" + strconv.Itoa(page)}
+		if err := c.ask(ctx, list, &found); err != nil {
 			return "", err
 		}
 		for _, one := range found {
@@ -38,11 +39,13 @@ func (c *Client) Upsert(ctx context.Context, pull int, mark, body string) (strin
 			if strings.ReplaceAll(one.Body, "\r\n", "\n") == body {
 				return "unchanged", nil
 			}
-			return "updated", c.ask(ctx, http.MethodPatch, c.path("issues", "comments", strconv.FormatInt(one.ID, 10)), text{body}, nil)
+			edit := Call{Method: http.MethodPatch, Path: []string{"issues", "comments", strconv.FormatInt(one.ID, 10)}, Body: text{body}}
+			return "updated", c.ask(ctx, edit, nil)
 		}
 		if len(found) == 0 {
 			break
 		}
 	}
-	return "made", c.ask(ctx, http.MethodPost, thread, text{body}, nil)
+	// Sent twice, it would be there twice.
+	return "made", c.ask(ctx, Call{Method: http.MethodPost, Path: thread, Body: text{body}, Once: true}, nil)
 }

@@ -1,31 +1,36 @@
-// Package forge asks GitHub's REST API for what the pipeline tells people there: the rules of branches, one comment of a
-// pull request, the reports that an earlier run has left.
+// Package forge speaks GitHub's REST API, as far as the pipeline needs it: the rules of branches, one comment of a pull
+// request, the reports that an earlier run has left; what becomes of a commit, package notify/github says through it.
 //
-// It stands beside the reports, under package pipeline, and imports nothing of this repository. Everything comes from
-// GitHub's own variables; without a token nothing is asked.
+// It stands under package pipeline and the channels. The token goes to the address of the API alone, and to no place that
+// an answer points to.
 package forge
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/courier"
+)
+
+// GitHub's own variables; the first is a secret.
+const (
+	TokenVariable      = "GITHUB_TOKEN" //nolint:gosec // the name of a variable, and no token
+	RepositoryVariable = "GITHUB_REPOSITORY"
+	APIVariable        = "GITHUB_API_URL"
 )
 
 const (
-	// TokenVariable names the token. A job's own is enough for all that is done here.
-	TokenVariable = "GITHUB_TOKEN" //nolint:gosec // the name of a variable, and no token
-
-	patience = 30 * time.Second // for one answer
-	most     = 32 << 20         // bytes of one answer
-	tries    = 3
+	publicAPI = "https://api.github.com"
+	most      = 32 << 20        // bytes of one answer
+	limit     = 2 * time.Minute // of one call with all its tries, where the caller gives it no less
 )
 
 // ErrNoToken says that nothing can be asked.
@@ -34,124 +39,152 @@ var ErrNoToken = errors.New(TokenVariable + " is not set: in Actions it is the j
 // ErrNotFound says that there is no such thing, or that the token may not see it.
 var ErrNotFound = errors.New("not found")
 
-// A Client asks about one repository.
+// Options say which repository it is about.
+type Options struct {
+	API        string // empty is the public one
+	Repository string // owner/name
+	Token      string
+	Sending    courier.Options // the token need not stand among its secrets
+}
+
+// A Client speaks about one repository.
 type Client struct {
-	base       string // https://api.github.com
-	repository string // owner/name
-	token      string
-	http       *http.Client
-	pause      time.Duration // before the second try
+	base    string // of the repository's part of the API
+	token   string
+	courier *courier.Courier
 }
 
-var repositoryName = regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)
+// New returns a client.
+func New(o Options) (*Client, error) {
+	owner, name, _ := strings.Cut(o.Repository, "/")
+	part := regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	if !part.MatchString(owner) || !part.MatchString(name) || strings.Trim(owner, ".") == "" || strings.Trim(name, ".") == "" {
+		return nil, fmt.Errorf("the repository is %q, not owner/name: set %s", o.Repository, RepositoryVariable)
+	}
+	token := strings.TrimSpace(o.Token)
+	if strings.ContainsAny(token, " \r\n\t") {
+		return nil, errors.New(TokenVariable + " holds spaces or line ends: set it to the token alone")
+	}
+	o.Sending.Secrets = append([]string{token}, o.Sending.Secrets...)
+	o.Sending.Longest = most
+	return &Client{
+		base:  strings.TrimRight(cmp.Or(o.API, publicAPI), "/") + "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name),
+		token: token, courier: courier.New(o.Sending),
+	}, nil
+}
 
-// New reads GitHub's variables.
-func New(get func(string) string) (*Client, error) {
-	c := &Client{
-		base: strings.TrimSuffix(get("GITHUB_API_URL"), "/"), repository: get("GITHUB_REPOSITORY"), token: get(TokenVariable),
-		http: &http.Client{Timeout: patience}, pause: time.Second,
+// FromVariables returns a client for the repository of a job.
+func FromVariables(get func(string) string) (*Client, error) {
+	o := Options{
+		API: get(APIVariable), Repository: get(RepositoryVariable), Token: get(TokenVariable),
+		Sending: courier.Options{Pause: time.Second, Try: 30 * time.Second, Tries: 3}, // archives are large, and nobody sets an end
 	}
-	if c.base == "" {
-		c.base = "https://api.github.com"
-	}
-	address, err := url.Parse(c.base)
-	switch {
-	case c.token == "":
+	if o.Token == "" {
 		return nil, ErrNoToken
-	case err != nil || address.Scheme != "https" && address.Hostname() != "127.0.0.1":
-		return nil, fmt.Errorf("read GITHUB_API_URL: %q is no address to send a token to", c.base)
-	case !repositoryName.MatchString(c.repository):
-		return nil, fmt.Errorf("read GITHUB_REPOSITORY: %q is not of the form owner/name", c.repository)
 	}
-	return c, nil
+	if err := courier.Allowed(cmp.Or(o.API, publicAPI)); err != nil {
+		return nil, fmt.Errorf("read %s: %q is no address to send a token to: %w", APIVariable, o.API, err)
+	}
+	return New(o)
 }
 
-// path puts segments together, each escaped: a branch's name is its author's choice.
-func (c *Client) path(segments ...string) string {
-	for i := range segments {
-		segments[i] = url.PathEscape(segments[i])
-	}
-	return c.base + "/repos/" + c.repository + "/" + strings.Join(segments, "/")
+// Close lets connections go.
+func (c *Client) Close() { c.courier.Close() }
+
+// A Call is one question or one order.
+type Call struct {
+	Method string
+	Path   []string // below the repository's, in segments: a branch's name is its author's choice
+	Query  string
+	Body   any  // nil is none
+	Once   bool // it is not sent again if it may have been carried out; the error is courier.ErrLost then
+
+	follow bool // see courier.Request
 }
 
-// ask sends a request and reads the answer into out. Only what changes nothing is tried again.
-func (c *Client) ask(ctx context.Context, method, address string, in, out any) error {
-	content, err := c.bytes(ctx, method, address, in)
-	if err != nil || out == nil {
-		return err
+// URL is where a call goes.
+func (c *Client) URL(call Call) string { return c.base + call.local() }
+
+func (call Call) local() string {
+	var b strings.Builder
+	for _, segment := range call.Path {
+		b.WriteString("/" + url.PathEscape(segment))
 	}
-	if err := json.Unmarshal(content, out); err != nil {
-		return fmt.Errorf("%s %s: read answer: %w", method, c.near(address), err)
+	if call.Query != "" {
+		b.WriteString("?" + call.Query)
+	}
+	return b.String()
+}
+
+// A Refusal is an answer that says no.
+type Refusal struct {
+	Status int
+	Words  string // GitHub's own, on one line and short
+}
+
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("it answers %d %s: %s", r.Status, http.StatusText(r.Status), cmp.Or(r.Words, "it gives no reason"))
+}
+
+// Is makes a thing that is not there ErrNotFound.
+func (r *Refusal) Is(target error) bool {
+	return target == ErrNotFound && r.Status == http.StatusNotFound
+}
+
+// Do makes a call, again where that may help, and reads the answer into out, unless that is nil. Say is told of each try
+// that failed.
+func (c *Client) Do(ctx context.Context, call Call, out any, say func(format string, args ...any)) error {
+	content, status, err := c.send(ctx, call, say)
+	if err == nil && out != nil && json.Unmarshal(content, out) != nil {
+		err = fmt.Errorf("it answers %d with what is not its JSON: see what stands between here and %s", status, APIVariable)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", call.Method, call.local(), err)
 	}
 	return nil
 }
 
-func (c *Client) bytes(ctx context.Context, method, address string, in any) ([]byte, error) {
-	var body []byte
-	if in != nil {
-		var err error
-		if body, err = json.Marshal(in); err != nil {
-			return nil, err
-		}
-	}
-	for try := 1; ; try++ {
-		content, again, err := c.once(ctx, method, address, body)
-		if err == nil || !again || method != http.MethodGet || try == tries {
-			return content, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), err)
-		case <-time.After(c.pause * time.Duration(try)):
-		}
-	}
+// ask is Do where nobody is told of tries.
+func (c *Client) ask(ctx context.Context, call Call, out any) error {
+	return c.Do(ctx, call, out, quiet)
 }
 
-// once asks once. Again says that it may be better next time.
-func (c *Client) once(ctx context.Context, method, address string, body []byte) (content []byte, again bool, err error) {
-	fail := func(again bool, err error) ([]byte, bool, error) {
-		return nil, again, fmt.Errorf("%s %s: %w", method, c.near(address), err)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
-	if err != nil {
-		return fail(false, err)
-	}
-	request.Header.Set("Accept", "application/vnd.github+json")
-	request.Header.Set("Authorization", "Bearer "+c.token)
-	request.Header.Set("X-Github-Api-Version", "2022-11-28")
-	request.Header.Set("User-Agent", "meter-pipeline")
-	if body != nil {
+func quiet(string, ...any) {}
+
+func (c *Client) send(ctx context.Context, call Call, say func(string, ...any)) (content []byte, status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	request := courier.Request{Method: call.Method, URL: c.URL(call), Once: call.Once, Follow: call.follow, Header: http.Header{
+		"Accept": {"application/vnd.github+json"}, "Authorization": {"Bearer " + c.token},
+		"X-Github-Api-Version": {"2022-11-28"}, "User-Agent": {"meter-pipeline"},
+	}}
+	if call.Body != nil {
+		if request.Body, err = json.Marshal(call.Body); err != nil {
+			return nil, 0, err
+		}
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := c.http.Do(request)
+	answer, err := c.courier.Do(ctx, request, say)
 	if err != nil {
-		return fail(true, err)
+		return nil, 0, err
 	}
-	defer func() { _ = response.Body.Close() }()
-	content, err = io.ReadAll(io.LimitReader(response.Body, most+1))
-	switch {
-	case err != nil:
-		return fail(true, err)
-	case len(content) > most:
-		return fail(false, fmt.Errorf("the answer is longer than %d bytes", most))
-	case response.StatusCode == http.StatusNotFound:
-		return fail(false, ErrNotFound)
-	case response.StatusCode >= http.StatusMultipleChoices:
-		return fail(response.StatusCode >= http.StatusInternalServerError, fmt.Errorf("GitHub says %s: %s", response.Status, reason(content)))
+	if answer.Status >= http.StatusMultipleChoices {
+		return nil, answer.Status, &Refusal{Status: answer.Status, Words: c.reason(answer)}
 	}
-	return content, false, nil
+	return answer.Body, answer.Status, nil
 }
 
-// near leaves out what is the same in each address.
-func (c *Client) near(address string) string { return strings.TrimPrefix(address, c.base) }
-
-// reason is GitHub's own word, which is on one line and short.
-func reason(content []byte) string {
+// reason is what GitHub says in words, or whoever answers in its place.
+func (c *Client) reason(answer courier.Answer) string {
 	var said struct {
 		Message string `json:"message"`
 	}
-	if json.Unmarshal(content, &said) != nil || said.Message == "" {
-		return "it gives no reason"
+	if json.Unmarshal(answer.Body, &said) == nil {
+		answer.Body = []byte(said.Message)
 	}
-	return fmt.Sprintf("%.200q", said.Message)
+	words := c.courier.Words(answer)
+	if words == "" {
+		return ""
+	}
+	return fmt.Sprintf("%q", words)
 }

@@ -29,7 +29,7 @@ type object = map[string]any
 
 func client(t *testing.T, s *forgetest.Server) *forge.Client {
 	t.Helper()
-	c, err := forge.New(s.Get)
+	c, err := forge.FromVariables(s.Get)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,11 +48,21 @@ func TestNew(t *testing.T) {
 		"a repository that leads off": {"", "a/b/../c", "x", "owner/name"},
 		"a token in the clear":        {"http://ghe.example.org", "a/b", "x", "no address"},
 	} {
-		_, err := forge.New(func(key string) string {
+		_, err := forge.FromVariables(func(key string) string {
 			return map[string]string{"GITHUB_API_URL": tt.api, "GITHUB_REPOSITORY": tt.repository, "GITHUB_TOKEN": tt.token}[key]
 		})
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, tt := range []struct{ repository, token string }{
+		{"", "x"}, {"meter", "x"}, {"a/b/c", "x"}, {"a/..", "x"}, {"a/b?c", "x"}, {"a/b", "secret-word\nX-Other: y"},
+	} {
+		if _, err := forge.New(forge.Options{Repository: tt.repository, Token: tt.token}); err == nil || strings.Contains(err.Error(), "secret-word") {
+			t.Errorf("%+v: %v", tt, err)
 		}
 	}
 }
@@ -71,17 +81,9 @@ func TestRulesAndEnvironments(t *testing.T) {
 }
 
 func said(body, kind string, id int) object {
-	user := object{}
-	for _, key := range []string{
-		"login", "node_id", "avatar_url", "gravatar_id", "url", "html_url", "followers_url", "following_url", "gists_url", "starred_url",
-		"subscriptions_url", "organizations_url", "repos_url", "events_url", "received_events_url",
-	} {
-		user[key] = "https://example.org/x"
-	}
-	user["id"], user["type"], user["site_admin"] = 1, kind, false
 	return object{
 		"id": id, "node_id": "x", "url": "https://example.org/x", "html_url": "https://example.org/x", "issue_url": "https://example.org/x",
-		"body": body, "user": user, "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z", "author_association": "NONE",
+		"body": body, "user": forgetest.Person(kind), "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z", "author_association": "NONE",
 	}
 }
 
@@ -207,8 +209,9 @@ func TestTroubles(t *testing.T) {
 		want   string
 	}{
 		"no right":      {http.StatusForbidden, `{"message": "Resource not accessible by integration"}`, "not accessible"},
-		"a hostile one": {http.StatusForbidden, `{"message": "\u001b]0;x\u0007::add-mask::y\n::z::"}`, `\x1b]0;x\a::add-mask::y\n::z::`},
-		"no JSON":       {http.StatusOK, "<html>", "read answer"},
+		"a hostile one": {http.StatusForbidden, `{"message": "\u001b]0;x\u0007::add-mask::y\n::z::"}`, `it answers 403 Forbidden: "::add-mask::y ::z::"`},
+		"no JSON":       {http.StatusOK, "<html>", "it answers 200 with what is not its JSON"},
+		"no reason":     {http.StatusForbidden, `{}`, "it gives no reason"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := forgetest.Start(t)

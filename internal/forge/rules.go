@@ -16,7 +16,7 @@ type Rule struct {
 // Rules are those that are in force for a branch, wherever they come from.
 func (c *Client) Rules(ctx context.Context, branch string) ([]Rule, error) {
 	var rules []Rule
-	err := c.ask(ctx, http.MethodGet, c.path("rules", "branches", branch)+"?per_page=100", nil, &rules)
+	err := c.ask(ctx, Call{Method: http.MethodGet, Path: []string{"rules", "branches", branch}, Query: "per_page=100"}, &rules)
 	return rules, err
 }
 
@@ -37,7 +37,7 @@ type Ruleset struct {
 // TagRulesets are those about tags.
 func (c *Client) TagRulesets(ctx context.Context) ([]Ruleset, error) {
 	var listed []Ruleset
-	if err := c.ask(ctx, http.MethodGet, c.path("rulesets")+"?per_page=100&targets=tag", nil, &listed); err != nil {
+	if err := c.ask(ctx, Call{Method: http.MethodGet, Path: []string{"rulesets"}, Query: "per_page=100&targets=tag"}, &listed); err != nil {
 		return nil, err
 	}
 	var all []Ruleset
@@ -46,7 +46,7 @@ func (c *Client) TagRulesets(ctx context.Context) ([]Ruleset, error) {
 			continue
 		}
 		var whole Ruleset
-		if err := c.ask(ctx, http.MethodGet, c.path("rulesets", strconv.FormatInt(entry.ID, 10)), nil, &whole); err != nil {
+		if err := c.ask(ctx, Call{Method: http.MethodGet, Path: []string{"rulesets", strconv.FormatInt(entry.ID, 10)}}, &whole); err != nil {
 			return nil, err
 		}
 		all = append(all, whole)
@@ -76,6 +76,6 @@ func (e Environment) Reviewed() bool {
 // Environment returns one by its name.
 func (c *Client) Environment(ctx context.Context, name string) (Environment, error) {
 	var environment Environment
-	err := c.ask(ctx, http.MethodGet, c.path("environments", name), nil, &environment)
+	err := c.ask(ctx, Call{Method: http.MethodGet, Path: []string{"environments", name}}, &environment)
 	return environment, err
 }

@@ -29,7 +29,7 @@ const (
 func CIHistory(ctx context.Context, s *Session) error { return s.fromArtifacts(ctx, historyRuns) }
 
 func (s *Session) fromArtifacts(ctx context.Context, most int) error {
-	client, err := forge.New(s.Host.Get)
+	client, err := forge.FromVariables(s.Host.Get)
 	if err != nil {
 		return &Exit{Code: engine.ExitUsage, Message: err.Error()}
 	}

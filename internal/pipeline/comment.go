@@ -23,7 +23,7 @@ func CIComment(ctx context.Context, s *Session) error {
 	if err != nil {
 		return &Exit{Code: engine.ExitUsage, Message: err.Error()}
 	}
-	client, err := forge.New(s.Host.Get)
+	client, err := forge.FromVariables(s.Host.Get)
 	if err != nil {
 		return &Exit{Code: engine.ExitUsage, Message: err.Error()}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/meter-ml/meter-pipeline/internal/courier"
+	"github.com/meter-ml/meter-pipeline/internal/forge"
 	"github.com/meter-ml/meter-pipeline/internal/notify"
 	"github.com/meter-ml/meter-pipeline/internal/notify/github"
 	"github.com/meter-ml/meter-pipeline/internal/notify/mail"
@@ -47,21 +49,21 @@ func (s *Session) mailPlace() notify.Place {
 
 func (s *Session) githubPlace() notify.Place {
 	p := notify.Place{Name: "github"}
-	token := s.Host.Get(github.TokenVariable)
+	token := s.Host.Get(forge.TokenVariable)
 	if token == "" {
-		p.Skip = github.TokenVariable + " is not set"
+		p.Skip = forge.TokenVariable + " is not set"
 		return p
 	}
-	channel, err := github.New(github.Options{
-		API: s.Host.Get(github.APIVariable), Repository: s.repository(), Token: token, Secrets: s.channelSecrets(),
+	client, err := forge.New(forge.Options{
+		API: s.Host.Get(forge.APIVariable), Repository: s.repository(), Token: token, Sending: courier.Options{Secrets: s.channelSecrets()},
 	})
-	p.Channel, p.Err = channel, err
+	p.Channel, p.Err = github.New(client), err
 	return p
 }
 
 // repository is owner/name on GitHub.
 func (s *Session) repository() string {
-	if name := s.Host.Get(github.RepositoryVariable); name != "" {
+	if name := s.Host.Get(forge.RepositoryVariable); name != "" {
 		return name
 	}
 	u, err := url.Parse(s.Project.Image.Source)

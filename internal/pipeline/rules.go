@@ -17,7 +17,7 @@ import (
 // CIRules says what the settings of the repository lack of .github/rulesets and of the environments that the workflows take
 // their secrets from. Anything that lacks is exit code 1; it changes nothing.
 func CIRules(ctx context.Context, s *Session) error {
-	client, err := forge.New(s.Host.Get)
+	client, err := forge.FromVariables(s.Host.Get)
 	if err != nil {
 		return &Exit{Code: engine.ExitUsage, Message: err.Error()}
 	}

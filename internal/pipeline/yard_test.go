@@ -107,26 +107,6 @@ const yardRest = `judge: {requests: 20, slower: 0}
     times: {pull: 60s, migrate: 60s, ready: 30s, smoke: 20s, replace: 60s, verify: 60s, drain: 5s, blind: 30s, poll: 200ms}
     synthetic: {rate: 200}`
 
-const yardOverride = `x-slot: &slot
-  healthcheck: {test: [CMD, /server, health], interval: 500ms, timeout: 2s, start_period: 5s, retries: 3}
-  mem_limit: 96m
-x-task: &task
-  entrypoint: [/server, migrate]
-  environment: {DATABASE_URL_FILE: /run/secrets/DATABASE_URL}
-  secrets: [{source: yard-database, target: DATABASE_URL}]
-services:
-  model-api-blue: *slot
-  model-api-green: *slot
-  migrate: *task
-  airflow-migrate: *task
-  mlflow-migrate: *task
-  smoke:
-    entrypoint: [/server, smoke]
-    environment: {SMOKE_URLS: "http://proxy:8080/health/ready"}
-secrets:
-  yard-database: {file: "${STATE:?}/secrets/model-api/DATABASE_URL"}
-`
-
 func newYard(t *testing.T, machine *imagetest.Machine) *yard {
 	t.Helper()
 	id := fmt.Sprintf("yard%d", os.Getpid())
@@ -184,7 +164,7 @@ func (y *yard) lay(state string) {
 	for path, content := range map[string]string{
 		"pipeline.yaml": text, "requirements.txt": "", "Dockerfile": "FROM scratch\n", ".gitignore": ".pipeline/\n.keys/\n",
 		"env/" + y.staging + ".env": "METER_ENVIRONMENT=\n", "env/" + y.production + ".env": "METER_ENVIRONMENT=\n",
-		"docker/compose." + y.staging + ".yaml": yardOverride, "docker/compose." + y.production + ".yaml": yardOverride,
+		"docker/compose." + y.staging + ".yaml": composetest.Override, "docker/compose." + y.production + ".yaml": composetest.Override,
 	} {
 		y.write(path, content)
 	}

@@ -13,8 +13,6 @@ import (
 	"runtime"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
 
@@ -105,7 +103,7 @@ func (p *Provisioner) ensureBuilt(ctx context.Context, source toolSource, say fu
 		return builtTool{}, err
 	}
 	defer func() { _ = lock.close() }()
-	if err := lock.take(ctx, unix.LOCK_EX, func() { say("waiting for another run, which builds " + source.program) }); err != nil {
+	if err := lock.take(ctx, func() { say("waiting for another run, which builds " + source.program) }); err != nil {
 		return builtTool{}, err
 	}
 	if executable(filepath.Join(tool.dir, source.program)) {

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
 
@@ -131,7 +129,7 @@ func (c *cluster) prepare() error {
 		return err
 	}
 	c.lock = lock
-	if taken, err := lock.try(unix.LOCK_EX); err != nil || !taken {
+	if taken, err := lock.try(); err != nil || !taken {
 		return fmt.Errorf("lock new directory: %w", errors.Join(err, errors.New("somebody else has it")))
 	}
 	if err := os.Chmod(c.dir, 0o711); err != nil { //nolint:gosec // the server's user must get through

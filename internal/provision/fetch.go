@@ -18,7 +18,6 @@ import (
 	"time"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -104,7 +103,7 @@ func (p *Provisioner) fetchServerPrograms(ctx context.Context, say func(string))
 			return serverPrograms{}, err
 		}
 		defer func() { _ = lock.close() }()
-		if err := lock.take(ctx, unix.LOCK_EX, func() { say("waiting for another run, which downloads PostgreSQL") }); err != nil {
+		if err := lock.take(ctx, func() { say("waiting for another run, which downloads PostgreSQL") }); err != nil {
 			return serverPrograms{}, err
 		}
 		if !exists(dir) {

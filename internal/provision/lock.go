@@ -2,20 +2,14 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/meter-ml/meter-pipeline/internal/filelock"
 )
 
-// lockPause is how often a lock that another run holds is tried again.
-const lockPause = 50 * time.Millisecond
-
-// A fileLock is a lock of the operating system on a file. It ends with the process that holds it, however that ends,
-// so it never has to be broken.
+// A fileLock is a lock on a file of its own, which can hold a word.
 type fileLock struct {
 	file *os.File
 }
@@ -32,46 +26,21 @@ func openLock(path string) (*fileLock, error) {
 	return &fileLock{file}, nil
 }
 
-// try takes the lock, shared (unix.LOCK_SH) or for oneself alone (unix.LOCK_EX), if that is possible at once.
-func (l *fileLock) try(how int) (bool, error) {
-	for {
-		err := unix.Flock(int(l.file.Fd()), how|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return false, nil
-		default:
-			return false, fmt.Errorf("lock %s: %w", l.file.Name(), err)
-		}
-	}
+// try takes the lock for oneself alone, if that is possible at once.
+func (l *fileLock) try() (bool, error) { return filelock.Try(l.file) }
+
+// take waits to have the lock for oneself alone; waiting is called once if there is something to wait for.
+func (l *fileLock) take(ctx context.Context, waiting func()) error {
+	return filelock.Take(ctx, l.file, waiting)
 }
 
-// take waits for the lock; waiting is called once if there is something to wait for.
-func (l *fileLock) take(ctx context.Context, how int, waiting func()) error {
-	told := false
-	for {
-		taken, err := l.try(how)
-		if taken || err != nil {
-			return err
-		}
-		if !told {
-			told = true
-			waiting()
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(lockPause):
-		}
-	}
+// share waits to have the lock with others.
+func (l *fileLock) share(ctx context.Context, waiting func()) error {
+	return filelock.Share(ctx, l.file, waiting)
 }
 
 // release lets another run have the lock, and keeps the file open.
-func (l *fileLock) release() error {
-	return unix.Flock(int(l.file.Fd()), unix.LOCK_UN)
-}
+func (l *fileLock) release() error { return filelock.Release(l.file) }
 
 // close lets the lock go.
 func (l *fileLock) close() error {

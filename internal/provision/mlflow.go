@@ -106,7 +106,7 @@ func (p *Provisioner) makeMLflowDir() (*mlflow, error) {
 	m := &mlflow{dir: dir}
 	m.lock, err = openLock(filepath.Join(dir, ownerLock))
 	if err == nil {
-		_, err = m.lock.try(unix.LOCK_EX)
+		_, err = m.lock.try()
 	}
 	if err == nil {
 		m.output.file, err = os.Create(filepath.Join(dir, serverLog))

@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 )
 
@@ -118,7 +116,7 @@ func (p *Provisioner) ensureLocked(ctx context.Context, spec pythonSpec, lock *f
 	waiting := func(what string) func() {
 		return func() { say(fmt.Sprintf("waiting for another run, which %s %s", what, spec.shown)) }
 	}
-	if err := lock.take(ctx, unix.LOCK_SH, waiting("is making")); err != nil {
+	if err := lock.share(ctx, waiting("is making")); err != nil {
 		return pythonEnv{}, err
 	}
 	state, found, _ := inspect(spec)
@@ -128,7 +126,7 @@ func (p *Provisioner) ensureLocked(ctx context.Context, spec pythonSpec, lock *f
 	if err := lock.release(); err != nil {
 		return pythonEnv{}, fmt.Errorf("release lock: %w", err)
 	}
-	if err := lock.take(ctx, unix.LOCK_EX, waiting("is using")); err != nil {
+	if err := lock.take(ctx, waiting("is using")); err != nil {
 		return pythonEnv{}, err
 	}
 	state, found, reason := inspect(spec) // again: another run may have made it meanwhile
@@ -138,7 +136,7 @@ func (p *Provisioner) ensureLocked(ctx context.Context, spec pythonSpec, lock *f
 			return pythonEnv{}, err
 		}
 	}
-	if err := lock.take(ctx, unix.LOCK_SH, func() {}); err != nil {
+	if err := lock.share(ctx, func() {}); err != nil {
 		return pythonEnv{}, err
 	}
 	return pythonEnv{spec, found}, nil
@@ -194,7 +192,7 @@ func awaitUV(ctx context.Context, spec pythonSpec, say func(string)) error {
 		return err
 	}
 	defer func() { _ = lock.close() }()
-	return lock.take(ctx, unix.LOCK_EX, func() { say("waiting for another uv, which is changing " + spec.shown) })
+	return lock.take(ctx, func() { say("waiting for another uv, which is changing " + spec.shown) })
 }
 
 // mayReplace refuses to clear a place that holds anything else than a Python environment.

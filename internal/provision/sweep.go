@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // serversDir is where MLflow servers of this checkout store what they are told, in .pipeline. PostgreSQL's data are
@@ -80,7 +78,7 @@ func sweepServer(ctx context.Context, dir, prefix string, remove func(context.Co
 			return false, err
 		}
 		defer func() { _ = lock.close() }()
-		if free, err := lock.try(unix.LOCK_EX); err != nil || !free {
+		if free, err := lock.try(); err != nil || !free {
 			return false, err
 		}
 	}

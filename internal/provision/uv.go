@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
@@ -150,7 +148,7 @@ func (p *Provisioner) installUV(ctx context.Context, say func(string)) (uvTool, 
 		return uvTool{}, err
 	}
 	defer func() { _ = lock.close() }()
-	if err := lock.take(ctx, unix.LOCK_EX, func() { say("waiting for another run, which installs uv") }); err != nil {
+	if err := lock.take(ctx, func() { say("waiting for another run, which installs uv") }); err != nil {
 		return uvTool{}, err
 	}
 	if tool, _ := p.findUV(ctx); tool.path != "" { // the other run's

@@ -1,5 +1,6 @@
 // Package retry is what those who ask a server over HTTP once more have in common: which answers say that it may help,
-// how long a server asks to wait, and a pause that ends with its context. How often and for how long is theirs to say.
+// how long a server asks to wait, and a pause that ends with its context, which others take too. How often and for how long
+// is theirs to say.
 package retry
 
 import (

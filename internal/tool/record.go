@@ -8,8 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/filelock"
 )
 
 // runningDir holds one record for each run that is on its way, below the state directory.
@@ -78,10 +79,11 @@ func createRecord(dir, run string) (*record, error) {
 
 // lock does not wait: the holder of the lock holds it for as long as it lives.
 func lock(file *os.File) error {
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return fmt.Errorf("lock %s: %w", file.Name(), err)
+	taken, err := filelock.Try(file)
+	if err == nil && !taken {
+		err = fmt.Errorf("lock %s: another run has it", file.Name())
 	}
-	return nil
+	return err
 }
 
 func (r *record) add(id identity, name string) error {

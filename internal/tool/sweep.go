@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/filelock"
 )
 
 const (
@@ -97,11 +99,8 @@ func claim(path string) (file *os.File, dead bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if err := lock(file); err != nil {
+	if free, err := filelock.Try(file); err != nil || !free {
 		_ = file.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, false, nil
-		}
 		return nil, false, err
 	}
 	if !isNamed(file, path) { // its owner ended it between the two calls

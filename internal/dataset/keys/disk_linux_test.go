@@ -12,22 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meter-ml/meter-pipeline/internal/dataset/keys"
+	"github.com/meter-ml/meter-pipeline/internal/disktest"
 )
 
 func TestFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a disk that is full soon")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
-		t.Skipf("mount a small tmpfs: %v", err)
-	}
-	defer func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Errorf("something in it is still open: %v", err)
-		}
-	}()
-	err := overfill(keys.New(dir, 0))
+	err := overfill(keys.New(disktest.Small(t, "2m"), 0))
 	if !errors.Is(err, unix.ENOSPC) || !strings.HasSuffix(err.Error(), "free space there, or allow more memory than 1 MiB") {
 		t.Errorf("got %v", err)
 	}

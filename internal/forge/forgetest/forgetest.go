@@ -1,5 +1,6 @@
 // Package forgetest stands in for GitHub's API, strictly: it answers only what a test has told it to, checks each request
 // and each of its own answers against GitHub's published description, and fails the test for an answer that nobody fetched.
+// A test tells it answers one by one (Answer), or what an operation does (Serve).
 package forgetest
 
 import (
@@ -28,15 +29,17 @@ const Token = "test-token"
 // Repository is the one that it has.
 const Repository = "octo/demo"
 
-// A Server is a fake of GitHub.
+// A Server is a fake of GitHub. It is a handler, too, for a test that has a server of its own.
 type Server struct {
 	URL string
 
-	t        testing.TB
-	compiler *jsonschema.Compiler
-	mu       sync.Mutex
-	answers  []*answer
-	bodies   []string
+	t          testing.TB
+	compiler   *jsonschema.Compiler
+	operations map[string]operation
+	mu         sync.Mutex
+	answers    []*answer
+	served     []served
+	bodies     []string
 }
 
 type answer struct {
@@ -47,12 +50,12 @@ type answer struct {
 }
 
 type operation struct {
-	Parameters []struct {
-		Name string `json:"name"`
-		In   string `json:"in"`
-	} `json:"parameters"`
-	Body      json.RawMessage            `json:"body"`
-	Responses map[string]json.RawMessage `json:"responses"`
+	Parameters []parameter `json:"parameters"`
+}
+
+type parameter struct {
+	Name string `json:"name"`
+	In   string `json:"in"`
 }
 
 // Start serves until the test ends.
@@ -62,11 +65,22 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, compiler: jsonschema.NewCompiler()}
+	for _, op := range doc.(map[string]any)["operations"].(map[string]any) {
+		if body, ok := op.(map[string]any)["body"].(map[string]any); ok {
+			body["additionalProperties"] = false // GitHub ignores what it does not know, which hides a misspelled name
+		}
+	}
+	var api struct {
+		Operations map[string]operation `json:"operations"`
+	}
+	if err := json.Unmarshal(description, &api); err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{t: t, compiler: jsonschema.NewCompiler(), operations: api.Operations}
 	if err := s.compiler.AddResource("api.json", doc); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.HandlerFunc(s.serve))
+	server := httptest.NewServer(s)
 	s.URL = server.URL
 	t.Cleanup(func() {
 		server.Close()
@@ -126,55 +140,61 @@ func (s *Server) check(operation, part string, content []byte) {
 	}
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		s.t.Error(err)
 	}
-	if r.Header.Get("Authorization") != "Bearer "+Token || r.Header.Get("X-Github-Api-Version") == "" || r.Header.Get("User-Agent") == "" {
-		s.t.Errorf("%s %s: headers are missing: %v", r.Method, r.URL, r.Header)
+	for name, want := range map[string]string{
+		"Authorization": "Bearer " + Token, "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28",
+	} {
+		if r.Header.Get(name) != want || r.Header.Get("User-Agent") == "" {
+			s.t.Errorf("%s %s: header %s is not as GitHub asks: %v", r.Method, r.URL, name, r.Header)
+		}
 	}
-	at := slices.IndexFunc(s.answers, func(a *answer) bool {
-		return !a.used && strings.HasPrefix(a.operation, r.Method+" ") && a.path == r.URL.RequestURI()
-	})
-	if at < 0 {
+	operation, answer := s.find(r)
+	if answer == nil {
 		s.t.Errorf("%s %s was not expected", r.Method, r.URL.RequestURI())
 		w.WriteHeader(http.StatusTeapot)
 		return
 	}
-	a := s.answers[at]
-	a.used = true
-	s.parameters(a.operation, r)
+	s.parameters(operation, r)
 	if len(body) > 0 {
-		s.check(a.operation, "body", body)
+		s.check(operation, "body", body)
 		s.bodies = append(s.bodies, string(body))
 	}
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body)
+	status, content := answer(body)
+	w.WriteHeader(status)
+	_, _ = w.Write(content)
+}
+
+// find returns who answers a request: an answer for once, or what its operation does.
+func (s *Server) find(r *http.Request) (operation string, answer func(body []byte) (int, []byte)) {
+	for _, a := range s.answers {
+		if !a.used && strings.HasPrefix(a.operation, r.Method+" ") && a.path == r.URL.RequestURI() {
+			a.used = true
+			return a.operation, func([]byte) (int, []byte) { return a.status, a.body }
+		}
+	}
+	for _, one := range s.served {
+		if method, _, _ := strings.Cut(one.operation, " "); method == r.Method && one.path.MatchString(r.URL.EscapedPath()) {
+			return one.operation, func(body []byte) (int, []byte) { return one.answer(s, r, body) }
+		}
+	}
+	return "", nil
 }
 
 // parameters demands that a query has no name that GitHub does not know: it would be ignored unsaid.
 func (s *Server) parameters(name string, r *http.Request) {
-	var api struct {
-		Operations map[string]operation `json:"operations"`
-	}
-	if err := json.Unmarshal(description, &api); err != nil {
-		s.t.Fatal(err)
-	}
-	op, ok := api.Operations[name]
+	op, ok := s.operations[name]
 	if !ok {
 		s.t.Errorf("the description has no operation %s", name)
 	}
 	for key := range r.URL.Query() {
-		if !slices.ContainsFunc(op.Parameters, func(p struct {
-			Name string `json:"name"`
-			In   string `json:"in"`
-		},
-		) bool {
-			return p.Name == key && p.In == "query"
-		}) {
+		if !slices.ContainsFunc(op.Parameters, func(p parameter) bool { return p.Name == key && p.In == "query" }) {
 			s.t.Errorf("%s has no parameter %s", name, key)
 		}
 	}

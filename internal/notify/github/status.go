@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/forge"
 	"github.com/meter-ml/meter-pipeline/internal/notify"
 )
 
@@ -27,14 +28,14 @@ type status struct {
 
 // statuses are the calls for the stages that were judged. A stage that was skipped gets none, since GitHub has no word
 // for it, and "success" would not be true; a protected branch then waits for it, as it should.
-func statuses(m notify.Message) []call {
-	var calls []call
+func statuses(m notify.Message) []forge.Call {
+	var calls []forge.Call
 	for _, stage := range m.Stages {
 		state := state(stage.Status)
 		if state == "" {
 			continue
 		}
-		calls = append(calls, call{method: http.MethodPost, path: "/statuses/" + m.Change.Commit, want: http.StatusCreated, body: status{
+		calls = append(calls, forge.Call{Method: http.MethodPost, Path: []string{"statuses", m.Change.Commit}, Body: status{
 			State: state, TargetURL: m.RunURL,
 			Description: notify.Cut(strings.ReplaceAll(stage.Description, "\n", " "), longestDescription),
 			Context:     notify.Cut(prefix+stage.Stage, longestContext),

@@ -20,7 +20,7 @@ import (
 
 // A Subject is a channel that speaks HTTP, as EightWays tests it.
 type Subject struct {
-	New     func(t *testing.T, address string, roots *x509.CertPool) notify.Channel // with a short pause, and 300 ms for a try
+	New     func(t *testing.T, address string, roots *x509.CertPool) notify.Channel // with a short pause, and at most a second for a try
 	Message notify.Message
 	Answer  http.Handler // what the real server answers
 	Secrets []string     // that must be in no error and no line

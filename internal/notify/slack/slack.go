@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/courier"
 	"github.com/meter-ml/meter-pipeline/internal/notify"
-	"github.com/meter-ml/meter-pipeline/internal/notify/courier"
 )
 
 // Variable names the webhook.

@@ -142,7 +142,7 @@ func newTable(t engine.Table) table {
 	return out
 }
 
-// numeric reports whether a column holds nothing but numbers, and at least one.
+// numeric reports whether a column holds nothing but numbers, and at least one. A list of numbers is text, which may wrap.
 func numeric(rows [][]string, column int) bool {
 	found := false
 	for _, row := range rows {
@@ -150,7 +150,7 @@ func numeric(rows [][]string, column int) bool {
 			continue
 		}
 		digits := strings.TrimPrefix(strings.TrimPrefix(row[column], "about "), "-")
-		if digits == "" || digits[0] < '0' || digits[0] > '9' {
+		if digits == "" || digits[0] < '0' || digits[0] > '9' || strings.Contains(digits, ", ") {
 			return false
 		}
 		found = true

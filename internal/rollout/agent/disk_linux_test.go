@@ -2,10 +2,8 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,54 +11,22 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/meter-ml/meter-pipeline/internal/disktest"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
 )
 
-// small is a disk of its own of so many bytes.
-func small(t *testing.T, size string) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can mount a disk that is full soon")
-	}
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Skipf("mount a small tmpfs: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill leaves no room on the disk of a directory.
-func fill(t *testing.T, dir string) {
-	t.Helper()
-	file, err := os.OpenFile(filepath.Join(dir, "filler"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil && !errors.Is(err, unix.ENOSPC) {
-		t.Fatal(err)
-	}
-	defer func() { _ = file.Close() }()
-	for err = nil; err == nil; _, err = file.Write(make([]byte, 4096)) {
-	}
-	if !errors.Is(err, unix.ENOSPC) {
-		t.Error(err)
-	}
-}
-
 // The disk fills up in mid-shift, once. The reserve is enough for the roll-out to come to its end, also for the worst.
 func TestDiskIsFullOnce(t *testing.T) {
-	dir := small(t, "4m")
+	dir := disktest.Small(t, "4m")
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, dir)
 		a := s.serve("a", nil)
 		s.wait(s.order("v1"))
 		id := s.order("v2")
 		time.Sleep(10 * time.Second)
-		fill(t, dir)
+		filler := disktest.Fill(t, dir)
 		if r := s.wait(id); r.State != wire.Succeeded {
 			t.Errorf("%+v\n%s", r, s.log)
 		}
@@ -68,7 +34,7 @@ func TestDiskIsFullOnce(t *testing.T) {
 			t.Error("the reserve was not needed")
 		}
 		a.stop()
-		if err := os.Remove(filepath.Join(dir, "filler")); err != nil {
+		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)
 		}
 		s.serves("v2")
@@ -79,7 +45,7 @@ func TestDiskIsFullOnce(t *testing.T) {
 // The disk is full for good: neither agent can write anything down, so neither does anything. The weights stay as they
 // are, no request is lost, and as soon as there is room the roll-out goes on.
 func TestDiskIsFull(t *testing.T) {
-	dir := small(t, "4m")
+	dir := disktest.Small(t, "4m")
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, dir)
 		a := s.serve("a", nil)
@@ -87,8 +53,9 @@ func TestDiskIsFull(t *testing.T) {
 		b := s.serve("b", nil)
 		id := s.order("v2")
 		time.Sleep(10 * time.Second)
+		var filler string
 		for range 3 { // whatever is given up is gone at once
-			fill(t, dir)
+			filler = disktest.Fill(t, dir)
 			time.Sleep(2 * time.Second)
 		}
 		before := len(s.world.Mutations())
@@ -99,7 +66,7 @@ func TestDiskIsFull(t *testing.T) {
 		if w := s.weights(); !maps.Equal(w, rollout.Weights{rollout.Blue: 95, rollout.Green: 5}) {
 			t.Errorf("weights %v", w)
 		}
-		if err := os.Remove(filepath.Join(dir, "filler")); err != nil {
+		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()

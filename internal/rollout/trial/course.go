@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/plain"
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/load"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/record"
@@ -32,12 +33,12 @@ func (s *Site) under(ctx context.Context, rate int, do func(ctx context.Context)
 	if err != nil {
 		return c, err
 	}
-	err = pause(ctx, margin)
+	err = retry.Sleep(ctx, margin)
 	if err == nil {
 		err = do(ctx)
 	}
 	c.ended = time.Now()
-	if wait := pause(ctx, margin); err == nil {
+	if wait := retry.Sleep(ctx, margin); err == nil {
 		err = wait
 	}
 	c.shots, c.behind = l.Stop(), l.Behind()

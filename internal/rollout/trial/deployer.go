@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
@@ -156,7 +157,7 @@ func (s *Site) abandon(ctx context.Context, after time.Duration) (string, error)
 		return next.Release, err
 	}
 	// What had been handed over before the client was killed begins at once.
-	if err := pause(ctx, 3*time.Second); err != nil {
+	if err := retry.Sleep(ctx, 3*time.Second); err != nil {
 		return "", err
 	}
 	entries, err := s.entries(ctx, began)
@@ -166,7 +167,7 @@ func (s *Site) abandon(ctx context.Context, after time.Duration) (string, error)
 	for _, e := range entries {
 		if e.Action == "begin" && e.Release == next.Release {
 			err := s.awaits(ctx, began, "the end of "+next.Release, func(e journal.Entry) bool { return e.Action == "done" && e.Release == next.Release })
-			return next.Release, errors.Join(err, pause(ctx, time.Second))
+			return next.Release, errors.Join(err, retry.Sleep(ctx, time.Second))
 		}
 	}
 	return "", nil

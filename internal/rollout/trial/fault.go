@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
@@ -115,7 +116,7 @@ func (s *Site) untilWeight(ctx context.Context, since time.Time, weight int) err
 	if err != nil {
 		return err
 	}
-	return pause(ctx, margin)
+	return retry.Sleep(ctx, margin)
 }
 
 // stopAgent is what a machine does that swaps, or a virtual one that is moved.
@@ -138,12 +139,12 @@ func stopAgent(ctx context.Context, s *Site, r *Report) error {
 	})
 	taken = err
 	r.seconds("taken over after", time.Since(stopped))
-	err = pause(ctx, time.Until(stopped.Add(time.Minute)))
+	err = retry.Sleep(ctx, time.Until(stopped.Add(time.Minute)))
 	woken := time.Now()
 	if err := errors.Join(taken, err, syscall.Kill(pid, syscall.SIGCONT)); err != nil {
 		return err
 	}
-	if err := pause(ctx, 5*time.Second); err != nil {
+	if err := retry.Sleep(ctx, 5*time.Second); err != nil {
 		return err
 	}
 	after, err := s.entries(ctx, woken)
@@ -260,7 +261,7 @@ func fillDisk(ctx context.Context, s *Site, _ *Report) error {
 	if !errors.Is(err, syscall.ENOSPC) {
 		return errors.Join(err, file.Close())
 	}
-	err = pause(ctx, 15*time.Second)
+	err = retry.Sleep(ctx, 15*time.Second)
 	return errors.Join(err, file.Close(), os.Remove(path))
 }
 

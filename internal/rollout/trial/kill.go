@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/lease"
@@ -250,7 +251,7 @@ func (k *killer) killAt(ctx context.Context, s *Site, from int64, p point) error
 		if time.Since(killed) > 2*lease.Expiry {
 			return fmt.Errorf("nobody has taken the lease for %s", 2*lease.Expiry)
 		}
-		if err := pause(context.WithoutCancel(ctx), 10*time.Millisecond); err != nil {
+		if err := retry.Sleep(context.WithoutCancel(ctx), 10*time.Millisecond); err != nil {
 			return err
 		}
 	}

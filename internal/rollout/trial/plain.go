@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/load"
 )
@@ -74,12 +75,12 @@ func (p recreated) replace(ctx context.Context, r *Report, o load.Options, next 
 		return err
 	}
 	c := course{began: time.Now()}
-	err = pause(ctx, margin)
+	err = retry.Sleep(ctx, margin)
 	if err == nil {
 		err = p.up(ctx, next)
 	}
 	c.ended = time.Now()
-	err = errors.Join(err, pause(ctx, 5*margin))
+	err = errors.Join(err, retry.Sleep(ctx, 5*margin))
 	c.shots = l.Stop()
 	c.report(r)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
@@ -153,7 +154,7 @@ func (s *Site) result(ctx context.Context, id string) (wire.Result, error) {
 		if !errors.Is(err, os.ErrNotExist) {
 			return wire.Result{}, err
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := retry.Sleep(ctx, 20*time.Millisecond); err != nil {
 			return wire.Result{}, fmt.Errorf("wait for the end of order %s: %w", id, err)
 		}
 	}
@@ -178,7 +179,7 @@ func (s *Site) awaits(ctx context.Context, since time.Time, what string, is func
 		if slices.ContainsFunc(all, is) {
 			return nil
 		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := retry.Sleep(ctx, 10*time.Millisecond); err != nil {
 			return fmt.Errorf("wait for %s in the audit log: %w", what, err)
 		}
 	}

@@ -85,34 +85,12 @@ func random() string {
 
 // trivial is the stack with the trivial server, and nothing that runs once beside it but PostgreSQL.
 func (l *Lab) trivial() stack {
-	k := stack{override: trivialOverride}
+	k := stack{override: composetest.Override}
 	for i := range 1000 {
 		k.questions = append(k.questions, trivialQuestion(i))
 	}
 	return k
 }
-
-const trivialOverride = `# The trivial server in place of all that is built here.
-x-slot: &slot
-  healthcheck: {test: [CMD, /server, health], interval: 500ms, timeout: 2s, start_period: 5s, retries: 3}
-  mem_limit: 96m
-  memswap_limit: 96m
-x-task: &task
-  entrypoint: [/server, migrate]
-  environment: {DATABASE_URL_FILE: /run/secrets/DATABASE_URL}
-  secrets: [{source: trial-database, target: DATABASE_URL}]
-services:
-  model-api-blue: *slot
-  model-api-green: *slot
-  migrate: *task
-  airflow-migrate: *task
-  mlflow-migrate: *task
-  smoke:
-    entrypoint: [/server, smoke]
-    environment: {SMOKE_URLS: "http://proxy:8080/health/ready"}
-secrets:
-  trial-database: {file: "${STATE:?}/secrets/model-api/DATABASE_URL"}
-`
 
 // trivialQuestion knows the answer by the formula.
 func trivialQuestion(i int) load.Question {

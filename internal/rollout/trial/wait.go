@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 // eventually tries until it works, or says what last kept it from that.
@@ -19,18 +21,9 @@ func eventually(ctx context.Context, within time.Duration, what string, try func
 		if time.Now().After(until) {
 			return fmt.Errorf("wait until %s: not within %s: %w", what, within, err)
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := retry.Sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/journal"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/lease"
 )
@@ -40,7 +41,7 @@ func (s *Site) follow(ctx context.Context, from int64, p point) error {
 				}
 			}
 		}
-		if err := pause(ctx, glance); err != nil {
+		if err := retry.Sleep(ctx, glance); err != nil {
 			return err
 		}
 	}

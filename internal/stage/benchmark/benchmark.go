@@ -27,6 +27,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 // name of the stage, as in `mage benchmark:api`.
@@ -49,12 +50,12 @@ type stage struct {
 
 // New returns the stage that judges.
 func New(o Options) engine.Stage {
-	return stage{options: o, root: "/", gauge: readAccount, sleep: asleep}
+	return stage{options: o, root: "/", gauge: readAccount, sleep: retry.Sleep}
 }
 
 // NewBaseline returns the stage that measures, more often, and stores what it measured as the new baseline.
 func NewBaseline(o Options) engine.Stage {
-	return stage{options: o, baseline: true, root: "/", gauge: readAccount, sleep: asleep}
+	return stage{options: o, baseline: true, root: "/", gauge: readAccount, sleep: retry.Sleep}
 }
 
 func (stage) Name() string { return name }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 	"github.com/meter-ml/meter-pipeline/internal/strict"
 )
@@ -22,7 +23,7 @@ const profiled = 30 * time.Second
 // NewProfile returns a stage that judges nothing: it draws where the time goes in the named measure, or in the one that
 // is nearest to its limit if there is no name.
 func NewProfile(o Options, of string) engine.Stage {
-	return profile{stage{options: o, root: "/", gauge: readAccount, sleep: asleep}, of}
+	return profile{stage{options: o, root: "/", gauge: readAccount, sleep: retry.Sleep}, of}
 }
 
 type profile struct {

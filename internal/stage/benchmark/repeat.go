@@ -127,15 +127,3 @@ func quantile(values []float64, q float64) float64 {
 	}
 	return sorted[below] + (at-float64(below))*(sorted[below+1]-sorted[below])
 }
-
-// asleep waits, unless the context ends first.
-func asleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
-}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 )
 
 // meter is a gauge for tests: before and after each repetition the cores have done 1000 ticks, others that share of it.
@@ -71,7 +73,7 @@ func TestRepeatWithoutAGauge(t *testing.T) {
 func TestRepeatEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	m := &meter{shares: []float64{1}}
-	p := plan{wanted: 1, retries: 1000, gauge: m.gauge, sleep: asleep}
+	p := plan{wanted: 1, retries: 1000, gauge: m.gauge, sleep: retry.Sleep}
 	_, err := p.repeat(ctx, func(context.Context) ([]float64, error) { cancel(); return []float64{1}, nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/plain"
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 )
 
@@ -145,7 +146,7 @@ func (t *trial) awaitHealth(ctx context.Context) (bool, error) {
 				plain.Line(state.Health.Status), limit, state.Health.last()), "make it ready sooner, or correct its health check")
 			return false, nil
 		}
-		if err := sleep(ctx, lookAgain); err != nil {
+		if err := retry.Sleep(ctx, lookAgain); err != nil {
 			return false, err
 		}
 	}
@@ -172,7 +173,7 @@ func (t *trial) end(ctx context.Context) error {
 				"start the server in exec form, so that it gets the signal, and let it end what it does")
 			return nil
 		}
-		if err := sleep(ctx, lookAgain/2); err != nil {
+		if err := retry.Sleep(ctx, lookAgain/2); err != nil {
 			return err
 		}
 	}
@@ -210,17 +211,6 @@ func (t *trial) measure(what string, took, limit time.Duration, help string) {
 	t.j.Metrics = append(t.j.Metrics, engine.Metric{
 		Name: t.image.Name + "_" + what, Value: took.Seconds(), Unit: "s", Threshold: limit.Seconds(), Direction: engine.DirectionAtMost, Help: help,
 	})
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }
 
 // body of the request that the image documents, if there is one.

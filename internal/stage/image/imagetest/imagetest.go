@@ -18,9 +18,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/meter-ml/meter-pipeline/internal/config"
+	"github.com/meter-ml/meter-pipeline/internal/filelock"
 	"github.com/meter-ml/meter-pipeline/internal/provision"
 	"github.com/meter-ml/meter-pipeline/internal/tool"
 )
@@ -93,12 +92,8 @@ func (m *Machine) prepare(ctx context.Context) error {
 	if m.lock, err = os.OpenFile(filepath.Join(m.cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return err
 	}
-	for unix.Flock(int(m.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(200 * time.Millisecond):
-		}
+	if err := filelock.Take(ctx, m.lock); err != nil {
+		return err
 	}
 	swept, err := tool.Sweep(ctx, m.cache)
 	for _, line := range swept {

@@ -1,7 +1,7 @@
 // Package courier brings one request to a server over HTTP: in bounded time, again when the server asks for it or was
 // not there, and without showing or giving to a third what is secret about it.
 //
-// It stands below the channels that speak HTTP. An address may itself be a secret, as that of a webhook is.
+// It stands below Slack's channel and GitHub's client. An address may itself be a secret, as that of a webhook is.
 package courier
 
 import (
@@ -25,7 +25,7 @@ const (
 	tryLimit     = 4 * time.Second // of one try, so that there is time for another
 	firstPause   = 300 * time.Millisecond
 	longestWords = 4 << 10   // bytes of an answer that are read where only its words are of interest
-	longestBody  = 256 << 10 // bytes of an answer that are read at all
+	longestBody  = 256 << 10 // bytes of an answer
 	longestQuote = 200       // bytes of an answer that are quoted
 )
 
@@ -35,6 +35,8 @@ type Options struct {
 	Secrets []string       // that no error may show
 	Pause   time.Duration  // before the second try; 0 is 300 ms. It doubles
 	Try     time.Duration  // how long one try may take; 0 is 4 s
+	Tries   int            // how many there are at the most; 0 is as many as there is time for
+	Longest int            // bytes of an answer; 0 is 256 KiB
 }
 
 // A Courier is safe for use by several goroutines.
@@ -51,6 +53,9 @@ func New(opts Options) *Courier {
 	}
 	if opts.Try <= 0 {
 		opts.Try = tryLimit
+	}
+	if opts.Longest <= 0 {
+		opts.Longest = longestBody
 	}
 	return &Courier{opts: opts, mask: plain.NewMask(opts.Secrets...), client: &http.Client{
 		// A token or a message must not go to wherever a server, or who sits before it, points to.
@@ -74,6 +79,8 @@ type Request struct {
 	URL    string
 	Header http.Header
 	Body   []byte
+	Once   bool // it is sent again only if it was surely not carried out; else the error is ErrLost
+	Follow bool // an answer that points elsewhere is followed, once, with nothing of the header: what is there is for who has the address
 }
 
 // An Answer is a server's last word: neither "come again" nor "go elsewhere".
@@ -95,7 +102,7 @@ func (c *Courier) Words(a Answer) string {
 
 // Do sends the request until there is an answer, or no time is left for another try.
 func (c *Courier) Do(ctx context.Context, r Request, say func(format string, args ...any)) (Answer, error) {
-	if err := allowed(r.URL); err != nil {
+	if err := Allowed(r.URL); err != nil {
 		return Answer{}, err
 	}
 	pause := c.opts.Pause
@@ -105,7 +112,10 @@ func (c *Courier) Do(ctx context.Context, r Request, say func(format string, arg
 			return answer, nil
 		}
 		busy, _ := errors.AsType[*busyError](err)
-		if ctx.Err() != nil || busy == nil && !transient(err) {
+		switch {
+		case r.Once && maybeDone(err):
+			return Answer{}, &lostError{c.give(ctx, err, tries)}
+		case ctx.Err() != nil || busy == nil && !transient(err) || tries == c.opts.Tries:
 			return Answer{}, c.give(ctx, err, tries)
 		}
 		wait := jittered(pause)
@@ -126,32 +136,67 @@ func (c *Courier) Do(ctx context.Context, r Request, say func(format string, arg
 func (c *Courier) try(ctx context.Context, r Request) (Answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Try, errSlow)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-	if err != nil {
-		return Answer{}, errors.New("its address can't be read") // the error quotes it
+	answer, long, err := c.ask(ctx, r)
+	if err == nil && r.Follow && redirects(answer.Status) {
+		var there string
+		if there, err = elsewhere(r.URL, answer.Header.Get("Location")); err == nil {
+			answer, long, err = c.ask(ctx, Request{Method: http.MethodGet, URL: there})
+		}
 	}
-	request.Header = r.Header.Clone()
-	response, err := c.client.Do(request)
-	if err != nil {
-		return Answer{}, slow(ctx, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, longestBody))
-	if err != nil {
-		return Answer{}, slow(ctx, err)
-	}
-	answer := Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	switch {
-	case answer.Status >= 300 && answer.Status < 400:
-		return answer, &redirectError{answer.Status}
+	case err != nil:
+		return Answer{}, slow(ctx, err)
+	case redirects(answer.Status):
+		return Answer{}, &redirectError{answer.Status}
 	case again(answer):
-		return answer, &busyError{status: answer.Status, words: c.Words(answer), after: asked(answer, time.Now())}
+		return Answer{}, &busyError{status: answer.Status, words: c.Words(answer), after: asked(answer, time.Now())}
+	case long:
+		return Answer{}, fmt.Errorf("its answer is longer than %d bytes", c.opts.Longest)
 	}
 	return answer, nil
 }
 
-// allowed refuses to send anything in clear, but to this machine.
-func allowed(address string) error {
+// ask sends a request as it is. Long says that the answer is cut.
+func (c *Courier) ask(ctx context.Context, r Request) (answer Answer, long bool, err error) {
+	request, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+	if err != nil {
+		return Answer{}, false, errors.New("its address can't be read") // the error quotes it
+	}
+	if r.Header != nil {
+		request.Header = r.Header.Clone()
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		return Answer{}, false, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, int64(c.opts.Longest)+1))
+	if err != nil {
+		return Answer{}, false, err
+	}
+	if long = len(body) > c.opts.Longest; long {
+		body = body[:c.opts.Longest]
+	}
+	return Answer{Status: response.StatusCode, Header: response.Header, Body: body}, long, nil
+}
+
+func redirects(status int) bool { return status >= 300 && status < 400 }
+
+// elsewhere is the address to which an answer points.
+func elsewhere(from, location string) (string, error) {
+	base, err := url.Parse(from)
+	if err != nil {
+		return "", errors.New("its address can't be read")
+	}
+	to, err := base.Parse(location)
+	if err != nil || location == "" {
+		return "", errors.New("it points to what is no web address")
+	}
+	return to.String(), Allowed(to.String())
+}
+
+// Allowed refuses to send anything in clear, but to this machine.
+func Allowed(address string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "":

@@ -20,6 +20,24 @@ import (
 
 var errSlow = errors.New("it does not answer in time")
 
+// ErrLost says that nobody knows whether a request was carried out, so it was not sent again.
+var ErrLost = errors.New("it may have been done all the same")
+
+type lostError struct{ err error }
+
+func (e *lostError) Error() string        { return e.err.Error() + "; " + ErrLost.Error() }
+func (e *lostError) Is(target error) bool { return target == ErrLost }
+
+// maybeDone reports whether a request may have been carried out though no answer says so. It was not where a server turns
+// away who asks too often, or where no connection came about.
+func maybeDone(err error) bool {
+	if busy, ok := errors.AsType[*busyError](err); ok {
+		return busy.status != http.StatusTooManyRequests && busy.status != http.StatusForbidden
+	}
+	operation, ok := errors.AsType[*net.OpError](err)
+	return transient(err) && (!ok || operation.Op != "dial")
+}
+
 // A busyError is an answer that asks to come again.
 type busyError struct {
 	status int
