@@ -36,7 +36,26 @@ func imageTestStep(module string, ci bool) engine.Step {
 	step := goTests(module, ci, append([]string{"-run", onEngine}, packages...)...)
 	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" "+strings.Join(packages, " ")
 	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
+	if ci { // where one can be started; elsewhere the tests look for it, and are skipped without
+		onOneMachine(step.Command)
+	}
 	return step
+}
+
+// onOneMachine starts the tests' engine once. Each package by itself would start its own, and wait until no other has one.
+func onOneMachine(c *engine.Command) {
+	const report = "gotest-images.json"
+	machine := []string{"run", "./internal/stage/image/imagetest/machine", "-output", engine.ArtifactsDir + "/" + report, c.Program}
+	c.Args, c.Reports = append(machine, c.Args...), map[string]string{"tests": report}
+	parse := c.Parse
+	c.Parse = func(out engine.Output) (engine.Judgement, error) {
+		content, err := out.Report("tests")
+		if err != nil {
+			return engine.Judgement{}, err
+		}
+		out.Stdout = content
+		return parse(out)
+	}
 }
 
 func goTests(module string, ci bool, args ...string) engine.Step {
