@@ -136,7 +136,8 @@ func newYard(t *testing.T, machine *imagetest.Machine) *yard {
 	}
 	y.state = state
 	y.lay(state)
-	runner := tool.NewRunner(tool.Options{State: t.TempDir(), Run: "yard"})
+	dir := t.TempDir()
+	runner := tool.NewRunner(tool.Options{State: dir, Run: "yard" + strings.ReplaceAll(dir, "/", "-")})
 	var err error
 	y.images, err = composetest.Serve(t.Context(), runner, y.repository, os.Environ())
 	y.do(err)

@@ -104,8 +104,10 @@ func (s scenario) points(t *testing.T) []string {
 // back: the next driver is at work within 30 seconds and brings it to one revision with all traffic, healthy, with an
 // unbroken chain and without a request that found nobody.
 func TestKilledEverywhere(t *testing.T) {
+	t.Parallel()
 	for _, s := range scenarios() {
 		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
 			ends := map[string]int{}
 			all := s.points(t)
 			for i, point := range all {
@@ -185,6 +187,7 @@ func (h *host) goOn(where string, s scenario, ends map[string]int) {
 
 // Killed a second time, at every third point of the driver that took over from one killed in mid-shift.
 func TestKilledTwice(t *testing.T) {
+	t.Parallel()
 	s := short()
 	first := len(s.points(t)) / 2
 	ends := map[string]int{}
@@ -216,6 +219,7 @@ func TestKilledTwice(t *testing.T) {
 // A driver that is stopped at any point, for longer than its lease, and wakes up when another has done its work: it
 // changes nothing any more, neither on the target nor in the journal.
 func TestPausedEverywhere(t *testing.T) {
+	t.Parallel()
 	s := short()
 	for at := range len(s.points(t)) {
 		s.on(t, func(t *testing.T, h *host) {
@@ -286,6 +290,7 @@ func TestGreenDiesWithItsDriver(t *testing.T) {
 
 // No weight rises without a window that began under the driver that raises it.
 func TestFreshWindowAfterTakeOver(t *testing.T) {
+	t.Parallel()
 	s := scenario{"three steps", rollouttest.Manner{}, []int{5, 50, 100}, "v2"}
 	all := s.points(t)
 	// From the first weight on, which needs no window, through the second.

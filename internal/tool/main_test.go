@@ -145,7 +145,7 @@ func newStage(t *testing.T) stage {
 
 func (s stage) runner(change ...func(*Options)) *Runner {
 	s.t.Helper()
-	opts := Options{State: s.state, Run: "run-" + strings.ReplaceAll(s.t.Name(), "/", "-"), Grace: 300 * time.Millisecond}
+	opts := Options{State: s.state, Run: runID("run", s.state), Grace: 300 * time.Millisecond}
 	for _, f := range change {
 		f(&opts)
 	}
@@ -157,6 +157,9 @@ func (s stage) runner(change ...func(*Options)) *Runner {
 	})
 	return r
 }
+
+// runID is of one test of one process: a runner ends what has its run's mark, whoever on this machine has started it.
+func runID(kind, state string) string { return kind + strings.ReplaceAll(state, "/", "-") }
 
 func (s stage) invocation(role string) engine.Invocation {
 	return engine.Invocation{Program: self(s.t), Dir: s.pids, Env: append(os.Environ(),

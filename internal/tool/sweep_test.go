@@ -24,7 +24,9 @@ const (
 
 // owner is a process that owns a run: it runs one program, until it is killed.
 func owner() int {
-	r := NewRunner(Options{State: os.Getenv(stateVariable), Run: "owner-" + os.Getenv(roleVariable), Outer: os.Getenv(RunVariable)})
+	r := NewRunner(Options{
+		State: os.Getenv(stateVariable), Run: runID("owner-"+os.Getenv(roleVariable), os.Getenv(stateVariable)), Outer: os.Getenv(RunVariable),
+	})
 	i := engine.Invocation{Program: os.Args[0], Env: append(without(os.Environ(), childVariable), childVariable+"="+os.Getenv(roleVariable))}
 	_, err := r.Run(context.Background(), i)
 	fmt.Println(err)
@@ -95,7 +97,7 @@ func TestSweepSparesLivingRuns(t *testing.T) {
 	_ = dead.Process.Kill()
 	_ = dead.Wait()
 	living, err := Living(s.state)
-	if err != nil || len(living) != 1 || living[0] != "owner-stubborn" {
+	if err != nil || len(living) != 1 || !strings.HasPrefix(living[0], "owner-stubborn") {
 		t.Errorf("living runs: %q, %v", living, err)
 	}
 	if said := s.sweep(); !strings.Contains(said, "owner-tree") || strings.Contains(said, "owner-stubborn") {
@@ -211,7 +213,7 @@ func TestRecordRefusesASecondRunOfTheSameName(t *testing.T) {
 
 // interrupted is a process that does what every target does with signals.
 func interrupted() int {
-	r := NewRunner(Options{State: os.Getenv(stateVariable), Run: "signals", Grace: time.Hour})
+	r := NewRunner(Options{State: os.Getenv(stateVariable), Run: runID("signals", os.Getenv(stateVariable)), Grace: time.Hour})
 	ctx, stop := Context(context.Background(), r.Kill)
 	defer stop()
 	role := "sleep"

@@ -123,7 +123,7 @@ func greylisted(_ string, try int) error {
 func failures() []failing {
 	return []failing{
 		{name: "greylisted, then fine", rcpt: greylisted, got: "ada@example.org bob@example.org"},
-		{name: "greylisted for longer", want: "the server asks to come later", limit: 600 * time.Millisecond, rcpt: func(string, int) error {
+		{name: "greylisted for longer", want: "the server asks to come later", limit: 3 * time.Second, rcpt: func(string, int) error {
 			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "greylisted, come later"}
 		}},
 		{name: "one recipient refused", got: "bob@example.org", want: "send e-mail to 1 of 2 recipients; refused: ada@example.org", rcpt: func(to string, _ int) error {

@@ -20,7 +20,7 @@ import (
 func newTarget(t *testing.T) *Target {
 	t.Helper()
 	dir := t.TempDir()
-	runner := tool.NewRunner(tool.Options{State: filepath.Join(dir, ".pipeline"), Run: "compose"})
+	runner := tool.NewRunner(tool.Options{State: filepath.Join(dir, ".pipeline"), Run: "compose" + strings.ReplaceAll(dir, "/", "-")})
 	target, err := New(Config{Environment: "test", State: dir, Host: "unix://" + filepath.Join(dir, "no.sock"), Runner: runner})
 	if err != nil {
 		t.Fatal(err)

@@ -351,7 +351,7 @@ func TestEngineBuildThatFailsSaysWhere(t *testing.T) {
 	}
 }
 
-func TestWithoutAnEngineNothingIsJudged(t *testing.T) {
+func TestEngineThatIsAwayJudgesNothing(t *testing.T) {
 	p := badProject(t)
 	for name, test := range map[string]struct {
 		env  string

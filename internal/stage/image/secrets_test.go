@@ -22,7 +22,8 @@ import (
 // scanning is a scope with the secret scanner, built as a run builds it.
 func scanning(t *testing.T) engine.Scope {
 	t.Helper()
-	runner := tool.NewRunner(tool.Options{State: t.TempDir(), Run: "imagetest-provision"})
+	dir := t.TempDir()
+	runner := tool.NewRunner(tool.Options{State: dir, Run: "imagetest-provision" + strings.ReplaceAll(dir, "/", "-")})
 	provisioner, err := provision.New(provision.Options{Project: config.Default(stagetest.Repository(t)), Runner: runner, Env: os.Environ()})
 	if err != nil {
 		t.Fatal(err)

@@ -46,7 +46,7 @@ func execute(t *testing.T, project *config.Project, places []notify.Place, messa
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	runner := tool.NewRunner(tool.Options{State: filepath.Join(dir, ".pipeline"), Run: "notify-" + filepath.Base(dir)})
+	runner := tool.NewRunner(tool.Options{State: filepath.Join(dir, ".pipeline"), Run: "notify" + strings.ReplaceAll(dir, "/", "-")})
 	defer func() { _ = runner.Close() }()
 	run, err := engine.Execute(t.Context(), plan, engine.Options{Target: "notify", Root: dir, Dir: filepath.Join(dir, "run"), ID: "x", Limit: len(places), Runner: runner})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +21,9 @@ import (
 const onEngine = "^TestEngine"
 
 func goTestStep(module string, ci bool) engine.Step {
-	step := goTests(module, ci, "-race", "-skip", onEngine, "./...")
+	// Two packages a core: about half of their time they wait for programs, servers and clocks, and each ends with the
+	// second in which the race detector looks at what is still running.
+	step := goTests(module, ci, "-race", "-p", strconv.Itoa(2*runtime.GOMAXPROCS(0)), "-skip", onEngine, "./...")
 	step.Name, step.Judges, step.Rerun = "test", "the pipeline's own tests", "go test -tags mage -race -skip "+onEngine+" ./..."
 	step.Needs = []engine.Need{engine.NeedPython, "python:peers", engine.NeedGitleaks}
 	return step
@@ -33,7 +36,26 @@ func imageTestStep(module string, ci bool) engine.Step {
 	step := goTests(module, ci, append([]string{"-run", onEngine}, packages...)...)
 	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" "+strings.Join(packages, " ")
 	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
+	if ci { // where one can be started; elsewhere the tests look for it, and are skipped without
+		onOneMachine(step.Command)
+	}
 	return step
+}
+
+// onOneMachine starts the tests' engine once. Each package by itself would start its own, and wait until no other has one.
+func onOneMachine(c *engine.Command) {
+	const report = "gotest-images.json"
+	machine := []string{"run", "./internal/stage/image/imagetest/machine", "-output", engine.ArtifactsDir + "/" + report, c.Program}
+	c.Args, c.Reports = append(machine, c.Args...), map[string]string{"tests": report}
+	parse := c.Parse
+	c.Parse = func(out engine.Output) (engine.Judgement, error) {
+		content, err := out.Report("tests")
+		if err != nil {
+			return engine.Judgement{}, err
+		}
+		out.Stdout = content
+		return parse(out)
+	}
 }
 
 func goTests(module string, ci bool, args ...string) engine.Step {
@@ -42,8 +64,9 @@ func goTests(module string, ci bool, args ...string) engine.Step {
 		Inputs: []string{"go.mod", "go.sum", "internal", "magefiles", "pipeline.yaml", "env", "docker", "requirements", "src", "airflow_dags", "data/schemas", "scripts", "tests", "docs"},
 		Command: &engine.Command{
 			Program: "go",
-			// -count=1: a cached pass says nothing about the tools and servers that these tests drive.
-			Args:  append([]string{"test", "-tags", "mage", "-count=1", "-timeout", "40m", "-json"}, args...),
+			// -count=1: a cached pass says nothing about the tools and servers that these tests drive. -vet=off: go vet is a
+			// step of its own, with all analyzers and not only those that go test would run once more.
+			Args:  append([]string{"test", "-tags", "mage", "-count=1", "-vet=off", "-timeout", "40m", "-json"}, args...),
 			Parse: func(out engine.Output) (engine.Judgement, error) { return parseGoTest(out, module, ci) },
 		},
 	}

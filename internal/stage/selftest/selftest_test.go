@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,35 @@ func TestParseGoTestRefuses(t *testing.T) {
 	}
 	if j, err := parseGoTest(engine.Output{}, "m", false); err != nil || j.Judged != 0 {
 		t.Errorf("no test run: %+v, %v; the engine makes an error of zero judged", j, err)
+	}
+}
+
+// In CI one machine serves the tests of all packages, and what counts is what they wrote, not that it could be started.
+func TestImagesAreTestedOnOneMachine(t *testing.T) {
+	command := imageTestStep("m", true).Command
+	args := strings.Join(command.Args, " ")
+	if want := "run ./internal/stage/image/imagetest/machine -output " + engine.ArtifactsDir + "/gotest-images.json go test "; !strings.HasPrefix(args, want) {
+		t.Errorf("%q does not begin with %q", args, want)
+	}
+	if want := engine.ArtifactsDir + "/" + command.Reports["tests"]; !slices.Contains(command.Args, want) {
+		t.Errorf("%q has no %q", args, want)
+	}
+	passes := goIn(t, "test", "-json", "-count=1", "./passes")
+	ran := engine.Output{Stdout: []byte("what the machine says"), Reports: map[string][]byte{"tests": passes.Stdout}}
+	if j, err := command.Parse(ran); err != nil || j.Judged != 2 {
+		t.Errorf("judged %+v, %v", j, err)
+	}
+	for name, out := range map[string]engine.Output{
+		"no machine":        {ExitCode: 1, Stderr: []byte("only root can start a container engine\nexit status 3\n")},
+		"without a report":  passes,
+		"not ended rightly": {ExitCode: 1, Reports: map[string][]byte{"tests": passes.Stdout}},
+	} {
+		if j, err := command.Parse(out); err == nil {
+			t.Errorf("%s: judged %+v", name, j)
+		}
+	}
+	if elsewhere := imageTestStep("m", false).Command; elsewhere.Args[0] != "test" || elsewhere.Reports != nil {
+		t.Errorf("outside of CI: %q, %v", elsewhere.Args, elsewhere.Reports)
 	}
 }
 

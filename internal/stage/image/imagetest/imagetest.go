@@ -102,7 +102,7 @@ func (m *Machine) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.runner = tool.NewRunner(tool.Options{State: m.cache, Run: fmt.Sprintf("machine-%d-%d", os.Getpid(), time.Now().UnixNano()), Grace: endLimit})
+	m.runner = tool.NewRunner(tool.Options{State: m.cache, Run: runID(), Grace: endLimit})
 	m.life, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.dir = filepath.Join(m.cache, "run")
 	if err := errors.Join(m.clear(), os.Mkdir(m.dir, 0o700)); err != nil {

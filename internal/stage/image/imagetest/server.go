@@ -163,11 +163,23 @@ func (m *Machine) run(ctx context.Context, program string, args ...string) error
 	return err
 }
 
-// Execute runs a command with the machine, shows what it writes, and returns its exit code.
-func (m *Machine) Execute(ctx context.Context, dir string, command []string) (int, error) {
-	out, err := m.runner.Run(ctx, engine.Invocation{
+// Execute runs a command with the machine, shows what it writes, and returns that and its exit code.
+func (m *Machine) Execute(ctx context.Context, dir string, command []string) (out engine.Output, err error) {
+	runner := m.runner
+	if runner == nil { // the machine is another's
+		state, err := os.MkdirTemp("", "machine-")
+		if err != nil {
+			return out, err
+		}
+		defer func() { _ = os.RemoveAll(state) }()
+		runner = tool.NewRunner(tool.Options{State: state, Run: runID(), Grace: endLimit})
+		defer func() { _ = runner.Close() }()
+	}
+	return runner.Run(ctx, engine.Invocation{
 		Program: command[0], Args: command[1:], Dir: dir, Env: m.Env,
 		Line: func(line string) { _, _ = fmt.Fprintln(os.Stderr, line) },
 	})
-	return out.ExitCode, err
 }
+
+// runID names what this process starts.
+func runID() string { return fmt.Sprintf("machine-%d-%d", os.Getpid(), time.Now().UnixNano()) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -16,9 +17,13 @@ type Shared struct {
 	err     error
 }
 
-// Get returns the machine. Where there can be none, the test is skipped with the reason, and fails in CI.
+// Get returns the machine. Where there can be none, the test is skipped with the reason, and fails in CI. By their name
+// `mage test` runs such tests apart, all on one machine: among the others a single one would start its own.
 func (s *Shared) Get(t testing.TB) *Machine {
 	t.Helper()
+	if !strings.HasPrefix(t.Name(), "TestEngine") {
+		t.Fatal("a test on a machine has a name that begins with TestEngine")
+	}
 	s.once.Do(func() {
 		var root string
 		if root, s.err = repositoryRoot(); s.err == nil {

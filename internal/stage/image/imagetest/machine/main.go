@@ -1,10 +1,12 @@
 // Command machine brings up an engine, a builder and a base image, runs a command with them, and ends them. Without a
-// command it waits for Ctrl-C, and prints what to export meanwhile.
+// command it waits for Ctrl-C, and prints what to export meanwhile. What the command writes is shown on stderr; with
+// -output, what it wrote on stdout is in that file when it has ended.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -25,7 +27,13 @@ func main() {
 	os.Exit(code)
 }
 
-func run(ctx context.Context, command []string) (code int, err error) {
+func run(ctx context.Context, args []string) (code int, err error) {
+	flags := flag.NewFlagSet("machine", flag.ContinueOnError)
+	output := flags.String("output", "", "file for what the command writes on stdout")
+	if err := flags.Parse(args); err != nil {
+		return 0, err
+	}
+	command := flags.Args()
 	root, err := os.Getwd()
 	if err != nil {
 		return 0, err
@@ -37,7 +45,11 @@ func run(ctx context.Context, command []string) (code int, err error) {
 		return 0, err
 	}
 	if len(command) > 0 {
-		return machine.Execute(ctx, root, command)
+		out, err := machine.Execute(ctx, root, command)
+		if err == nil && *output != "" {
+			err = os.WriteFile(*output, out.Stdout, 0o600)
+		}
+		return out.ExitCode, err
 	}
 	for _, entry := range machine.Env {
 		for _, name := range []string{"DOCKER_HOST=", "DOCKER_CONFIG=", "METER_BUILDER=", "METER_BASE_IMAGE=", imagetest.Variable + "="} {
