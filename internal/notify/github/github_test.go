@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/meter-ml/meter-pipeline/internal/notify"
+	"github.com/meter-ml/meter-pipeline/internal/notify/github/githubtest"
 	"github.com/meter-ml/meter-pipeline/internal/notify/notifytest"
 )
 
@@ -25,14 +26,14 @@ func TestStatusesOfStages(t *testing.T) {
 	}
 	want := map[string]string{"pipeline/quality": "failure", "pipeline/security": "error", "pipeline/unit": "failure"}
 	for name, state := range want {
-		if a.statuses[name]["state"] != state {
-			t.Errorf("%s: %v", name, a.statuses[name])
+		if a.Statuses[name]["state"] != state {
+			t.Errorf("%s: %v", name, a.Statuses[name])
 		}
 	}
-	if len(a.statuses) != len(want) {
-		t.Errorf("a skipped stage has a status: %v", a.statuses)
+	if len(a.Statuses) != len(want) {
+		t.Errorf("a skipped stage has a status: %v", a.Statuses)
 	}
-	if got := a.statuses["pipeline/unit"]["target_url"]; got != "https://github.com/meter-ml/meter-pipeline/actions/runs/7/attempts/1" {
+	if got := a.Statuses["pipeline/unit"]["target_url"]; got != "https://github.com/meter-ml/meter-pipeline/actions/runs/7/attempts/1" {
 		t.Errorf("it leads to %v", got)
 	}
 }
@@ -48,22 +49,22 @@ func TestDeploymentGetsItsStates(t *testing.T) {
 		}
 	}
 	var states []string
-	for _, s := range a.states["1"] {
+	for _, s := range a.States["1"] {
 		states = append(states, fmt.Sprint(s["state"], ": ", s["description"]))
 	}
 	want := "in_progress: release 20261123-1 is being deployed|failure: release 20261123-1 failed: green did not become ready|failure: rolled back to 20261122-4: errors rose to 3.1 %"
-	if got := strings.Join(states, "|"); got != want || len(a.deployments) != 1 {
-		t.Errorf("%d deployments, %s", len(a.deployments), got)
+	if got := strings.Join(states, "|"); got != want || len(a.Deployments) != 1 {
+		t.Errorf("%d deployments, %s", len(a.Deployments), got)
 	}
 	other := notifytest.Messages()["deployed"]
 	other.Release.Name = "20261123-2"
 	if _, err := a.channel(t, server.URL, nil).Send(t.Context(), other, t.Logf); err != nil {
 		t.Fatal(err)
 	}
-	if len(a.deployments) != 2 || a.states["2"][0]["state"] != "success" || a.states["2"][0]["environment_url"] != "https://meter.example.org" {
-		t.Errorf("another release of the same commit: %v", a.states)
+	if len(a.Deployments) != 2 || a.States["2"][0]["state"] != "success" || a.States["2"][0]["environment_url"] != "https://meter.example.org" {
+		t.Errorf("another release of the same commit: %v", a.States)
 	}
-	if d := a.deployments[0]; d["auto_merge"] != false || len(d["required_contexts"].([]any)) != 0 || d["production_environment"] != true || d["ref"] != notifytest.Commit {
+	if d := a.Deployments[0]; d["auto_merge"] != false || len(d["required_contexts"].([]any)) != 0 || d["production_environment"] != true || d["ref"] != notifytest.Commit {
 		t.Errorf("deployment %v", d)
 	}
 }
@@ -88,7 +89,7 @@ func TestFailuresOfTheServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newAPI(t)
 			notifytest.EightWays(t, notifytest.Subject{
-				Message: notifytest.Messages()[message], Answer: a, Secrets: []string{a.token}, Revoked: "the token may not write there",
+				Message: notifytest.Messages()[message], Answer: a, Secrets: []string{a.Token}, Revoked: "the token may not write there",
 				New: func(t *testing.T, address string, roots *x509.CertPool) notify.Channel {
 					t.Helper()
 					return a.channel(t, address, roots)
@@ -107,7 +108,7 @@ func TestSecondaryLimit(t *testing.T) {
 			first = false
 			w.Header().Set("X-RateLimit-Remaining", "0")
 			w.Header().Set("X-RateLimit-Reset", fmt.Sprint(time.Now().Add(time.Second).Unix()))
-			reply(w, http.StatusForbidden, map[string]string{"message": "You have exceeded a secondary rate limit"})
+			githubtest.Reply(w, http.StatusForbidden, map[string]string{"message": "You have exceeded a secondary rate limit"})
 			return
 		}
 		a.ServeHTTP(w, r)
@@ -149,7 +150,7 @@ func TestHostileTextIsHarmless(t *testing.T) {
 	defer server.Close()
 	for _, attack := range notifytest.Attacks() {
 		t.Run(attack.Name, func(t *testing.T) {
-			clear(a.statuses)
+			clear(a.Statuses)
 			for _, m := range notifytest.Attacked(attack.Text) {
 				if m.Event == notify.Alert {
 					continue
@@ -158,11 +159,11 @@ func TestHostileTextIsHarmless(t *testing.T) {
 					t.Error(err)
 				}
 				preview, err := a.channel(t, server.URL, nil).Preview(m)
-				if err != nil || strings.Contains(preview, a.token) {
+				if err != nil || strings.Contains(preview, a.Token) {
 					t.Error("the preview shows the token", err)
 				}
 			}
-			for _, content := range a.statuses {
+			for _, content := range a.Statuses {
 				for field, v := range content {
 					if text, ok := v.(string); ok && strings.ContainsFunc(text, unicode.IsControl) {
 						t.Errorf("%s %q steers who reads it", field, text)
