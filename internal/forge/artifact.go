@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,13 @@ type Past struct {
 	ID     int64  `json:"id"`
 	Commit string `json:"head_sha"`
 	URL    string `json:"html_url"`
+	Event  string `json:"event"` // push, pull_request
+}
+
+// A File was found in an artifact.
+type File struct {
+	Name    string // without its directory
+	Content []byte
 }
 
 // Newest is the newest push of a branch whose run of that workflow has passed; ErrNotFound if there is none.
@@ -61,9 +69,9 @@ func runsOf(workflow string, query url.Values) Call {
 	return Call{Method: http.MethodGet, Path: []string{"actions", "workflows", workflow, "runs"}, Query: query.Encode()}
 }
 
-// Reports are the files of that name which the run's artifacts hold whose names begin with prefix. What has expired is
+// Files are those of these names which the run's artifacts hold whose names begin with prefix. What has expired is
 // left out.
-func (c *Client) Reports(ctx context.Context, run Past, prefix, name string) ([][]byte, error) {
+func (c *Client) Files(ctx context.Context, run Past, prefix string, names ...string) ([]File, error) {
 	var listed struct {
 		Artifacts []struct {
 			ID      int64  `json:"id"`
@@ -76,7 +84,7 @@ func (c *Client) Reports(ctx context.Context, run Past, prefix, name string) ([]
 	if err := c.ask(ctx, list, &listed); err != nil {
 		return nil, err
 	}
-	var reports [][]byte
+	var files []File
 	for _, artifact := range listed.Artifacts {
 		if artifact.Expired || !strings.HasPrefix(artifact.Name, prefix) {
 			continue
@@ -85,13 +93,13 @@ func (c *Client) Reports(ctx context.Context, run Past, prefix, name string) ([]
 		if err != nil {
 			return nil, err
 		}
-		found, err := inside(content, name)
+		found, err := inside(content, names)
 		if err != nil {
 			return nil, fmt.Errorf("read artifact %s: %w", artifact.Name, err)
 		}
-		reports = append(reports, found...)
+		files = append(files, found...)
 	}
-	return reports, nil
+	return files, nil
 }
 
 // archive fetches an artifact from where GitHub keeps it, which is another server.
@@ -105,14 +113,14 @@ func (c *Client) archive(ctx context.Context, id int64) ([]byte, error) {
 }
 
 // inside finds files in an archive, and writes none of them anywhere.
-func inside(archive []byte, name string) ([][]byte, error) {
+func inside(archive []byte, names []string) ([]File, error) {
 	reader, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
 		return nil, err
 	}
-	var found [][]byte
+	var found []File
 	for _, file := range reader.File {
-		if path.Base(file.Name) != name {
+		if !slices.Contains(names, path.Base(file.Name)) {
 			continue
 		}
 		stream, err := file.Open()
@@ -127,7 +135,7 @@ func inside(archive []byte, name string) ([][]byte, error) {
 		if len(content) > most {
 			return nil, fmt.Errorf("%s is longer than %d bytes", file.Name, most)
 		}
-		found = append(found, content)
+		found = append(found, File{path.Base(file.Name), content})
 	}
 	return found, nil
 }

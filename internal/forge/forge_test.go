@@ -158,7 +158,7 @@ func TestReportsOfTheBase(t *testing.T) {
 		object{"total_count": 3, "artifacts": []object{artifact(1, "run-unit-1", false), artifact(2, "other", false), artifact(3, "run-data-1", true)}})
 	// The one answer without a schema: an archive, to which GitHub redirects.
 	s.Answer(archive, "actions/artifacts/1/zip", http.StatusOK, zipped(t, map[string]string{"a/report.json": "{}", "../../report.json": "[]", "a/other": "x"}))
-	reports, err := client(t, s).Reports(t.Context(), forge.Past{ID: 5}, "run-", "report.json")
+	reports, err := client(t, s).Files(t.Context(), forge.Past{ID: 5}, "run-", "report.json")
 	if err != nil || len(reports) != 2 {
 		t.Errorf("%q, %v", reports, err)
 	}

@@ -1,9 +1,13 @@
 package history
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
+
+	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 )
 
 // Statuses of a deploy.
@@ -14,10 +18,10 @@ const (
 )
 
 // A Deploy is one line: one release on its way into one environment, as the target's audit log tells it. Whoever reads
-// that log appends it (AppendDeploys), once for each release and environment.
+// that log appends it (AppendDeploys), once for each.
 type Deploy struct {
 	Environment string `json:"environment"` // staging, production
-	Release     string `json:"release"`     // its name in the audit log: with the environment, the line's identity
+	Release     string `json:"release"`     // its name in the audit log: with environment and begin, the line's identity
 	Service     string `json:"service,omitempty"`
 	Commit      string `json:"commit,omitempty"`
 	Actor       string `json:"actor,omitempty"`
@@ -32,6 +36,41 @@ type Deploy struct {
 	Rework bool `json:"rework,omitempty"`
 	// Recovers is the release in the same environment whose failure this one ended; empty if there was none.
 	Recovers string `json:"recovers,omitempty"`
+}
+
+// DeploysName is the file in which a job hands deploys on to whoever keeps a history: its own machine is gone with it.
+const DeploysName = "deploys.json"
+
+// deploysDoc is what is in it.
+type deploysDoc struct {
+	Schema  int      `json:"schema"`
+	Deploys []Deploy `json:"deploys"`
+}
+
+// HandOn writes deploys into a directory, for Import there.
+func HandOn(dir string, deploys ...Deploy) error {
+	content, err := json.MarshalIndent(deploysDoc{schema, deploys}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("hand on deploys: %w", err)
+	}
+	return wholefile.Write(filepath.Join(dir, DeploysName), append(content, '\n'), 0o644)
+}
+
+// handedOn reads what HandOn wrote, perhaps on another machine.
+func handedOn(content []byte) ([]Deploy, error) {
+	var doc deploysDoc
+	if err := json.Unmarshal(content, &doc); err != nil {
+		return nil, fmt.Errorf("it holds no deploys: %w", err)
+	}
+	if doc.Schema != schema {
+		return nil, fmt.Errorf("its schema is %d, and this program reads %d", doc.Schema, schema)
+	}
+	for _, d := range doc.Deploys {
+		if err := d.check(); err != nil {
+			return nil, err
+		}
+	}
+	return doc.Deploys, nil
 }
 
 // deployLine is a deploy in the file. Readers that know nothing of deploys see a line without steps.

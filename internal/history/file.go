@@ -28,9 +28,15 @@ func AppendDeploys(ctx context.Context, path string, keep int, deploys ...Deploy
 	if err != nil {
 		return 0, err
 	}
-	have := map[[2]string]bool{}
+	// A release that is brought there once more, as after a failure, is another deploy.
+	type identity struct {
+		environment, release string
+		started              int64
+	}
+	of := func(d Deploy) identity { return identity{d.Environment, d.Release, d.Started.UnixMilli()} }
+	have := map[identity]bool{}
 	for _, d := range known.Deploys {
-		have[[2]string{d.Environment, d.Release}] = true
+		have[of(d)] = true
 	}
 	var lines []any
 	for _, d := range deploys {
@@ -38,8 +44,8 @@ func AppendDeploys(ctx context.Context, path string, keep int, deploys ...Deploy
 		if err := d.check(); err != nil {
 			return 0, fmt.Errorf("append to history: %w", err)
 		}
-		if key := [2]string{d.Environment, d.Release}; !have[key] {
-			have[key] = true
+		if !have[of(d)] {
+			have[of(d)] = true
 			lines = append(lines, deployLine{schema, &d})
 		}
 	}

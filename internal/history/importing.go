@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/meter-ml/meter-pipeline/internal/plain"
@@ -27,10 +28,11 @@ const (
 // An Import says what became of the reports that were found.
 type Import struct {
 	Found, Added, Known int
+	Deploys             int      // that are new
 	Refused             []string // reports that are none, with the reason
 }
 
-// ImportDir takes in every report.json below a directory, as `gh run download` leaves them. Symbolic links are refused:
+// ImportDir takes in every report.json and deploys.json below a directory, as `gh run download` leaves them. Symbolic links are refused:
 // they could lead anywhere.
 func ImportDir(ctx context.Context, history string, keep int, dir string) (Import, error) {
 	root, err := os.OpenRoot(dir)
@@ -49,7 +51,7 @@ func ImportDir(ctx context.Context, history string, keep int, dir string) (Impor
 			return context.Cause(ctx)
 		case entries > mostEntries:
 			return fmt.Errorf("it has more than %d entries: name a directory that holds only what CI kept", mostEntries)
-		case entry.Name() != reportName || entry.IsDir():
+		case !wanted(entry.Name()) || entry.IsDir():
 			return nil
 		case !entry.Type().IsRegular():
 			return fmt.Errorf("%s is no regular file", plain.Line(name))
@@ -66,7 +68,7 @@ func ImportDir(ctx context.Context, history string, keep int, dir string) (Impor
 	return i.finish(ctx, history, keep, dir)
 }
 
-// ImportZip takes in every report.json of an archive, as GitHub's API and its pages give artifacts. An archive with an
+// ImportZip takes in the same of an archive, as GitHub's API and its pages give artifacts. An archive with an
 // entry that no honest one has is refused as a whole. Nothing is unpacked to disk.
 func ImportZip(ctx context.Context, history string, keep int, file string) (Import, error) {
 	archive, err := zip.OpenReader(file)
@@ -79,7 +81,7 @@ func ImportZip(ctx context.Context, history string, keep int, file string) (Impo
 	}
 	i := importer{}
 	for _, entry := range archive.File {
-		if path.Base(entry.Name) != reportName || entry.FileInfo().IsDir() {
+		if !wanted(path.Base(entry.Name)) || entry.FileInfo().IsDir() {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -116,7 +118,7 @@ func honest(entries []*zip.File) error {
 			return fmt.Errorf("%q is no file: %s", shown, mode.Type())
 		case entry.Flags&1 != 0:
 			return fmt.Errorf("%q is encrypted", shown)
-		case path.Base(name) == reportName && entry.UncompressedSize64 > longestReport:
+		case wanted(path.Base(name)) && entry.UncompressedSize64 > longestReport:
 			return fmt.Errorf("%q would have %d bytes, more than %d", shown, entry.UncompressedSize64, longestReport)
 		case total > 16*mostBytes: // of everything: no run keeps that much
 			return fmt.Errorf("it would have more than %d bytes", uint64(16*mostBytes))
@@ -128,16 +130,22 @@ func honest(entries []*zip.File) error {
 
 // importer gathers runs; nothing is written until all reports were read.
 type importer struct {
-	result Import
-	runs   []Run
-	bytes  int64
+	result  Import
+	runs    []Run
+	deploys []Deploy
+	bytes   int64
 }
 
-// take reads one report. One that is none is said and left out; only limits end the import.
+func wanted(name string) bool { return name == reportName || name == DeploysName }
+
+// take reads one report, or some deploys. One that is none is said and left out; only limits end the import.
 func (i *importer) take(name string, content io.Reader) error {
 	b, err := io.ReadAll(io.LimitReader(content, longestReport+1))
 	i.bytes += int64(len(b))
-	i.result.Found++
+	deploys := path.Base(filepath.ToSlash(name)) == DeploysName
+	if !deploys {
+		i.result.Found++
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", plain.Line(name), err)
@@ -146,12 +154,19 @@ func (i *importer) take(name string, content io.Reader) error {
 	case i.result.Found > mostReports:
 		return fmt.Errorf("it has more than %d reports", mostReports)
 	}
-	run, err := fromReport(b)
+	if deploys {
+		var found []Deploy
+		found, err = handedOn(b)
+		i.deploys = append(i.deploys, found...)
+	} else {
+		var run Run
+		if run, err = fromReport(b); err == nil {
+			i.runs = append(i.runs, run)
+		}
+	}
 	if err != nil {
 		i.result.Refused = append(i.result.Refused, fmt.Sprintf("%s: %v", text(name), err))
-		return nil
 	}
-	i.runs = append(i.runs, run)
 	return nil
 }
 
@@ -178,5 +193,11 @@ func (i *importer) finish(ctx context.Context, history string, keep int, source 
 		lines = append(lines, run)
 	}
 	i.result.Added = len(lines)
-	return i.result, appendLines(ctx, history, keep, lines...)
+	if err := appendLines(ctx, history, keep, lines...); err != nil {
+		return i.result, err
+	}
+	// A deploy is told by every later one of its environment, too: in the order in which they ended, each once.
+	slices.SortStableFunc(i.deploys, func(a, b Deploy) int { return a.Finished.Compare(b.Finished) })
+	i.result.Deploys, err = AppendDeploys(ctx, history, keep, i.deploys...)
+	return i.result, err
 }

@@ -3,12 +3,14 @@ package history
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const aReport = `{"schema_version":1,"id":"20261123-142501-3f9c%d","target":"check","status":"failed","exit_code":1,
@@ -198,4 +200,41 @@ func FuzzFromReport(f *testing.F) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
+}
+
+// Jobs of CI hand on what they deployed; each tells of the earlier ones, too.
+func TestDeploysAreImportedOnce(t *testing.T) {
+	base := t.TempDir()
+	path, dir := filepath.Join(base, "history.jsonl"), filepath.Join(base, "artifacts")
+	began := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
+	deploy := func(n int) Deploy {
+		at := began.Add(time.Duration(n) * time.Hour)
+		return Deploy{Environment: "production", Release: fmt.Sprint("r", n), Status: DeployDone, Started: at, Finished: at.Add(time.Minute)}
+	}
+	put := func(job string, hand func(string) error) {
+		t.Helper()
+		at := filepath.Join(dir, job)
+		if err := errors.Join(os.MkdirAll(at, 0o755), hand(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(name, content string) func(string) error {
+		return func(at string) error { return os.WriteFile(filepath.Join(at, name), []byte(content), 0o600) }
+	}
+	put("b", func(at string) error { return HandOn(at, deploy(1)) })
+	put("a", func(at string) error { return HandOn(at, deploy(1), deploy(2)) })
+	put("a", write("report.json", reportOf(1)))
+	put("c", write(DeploysName, "{"))
+	put("d", write(DeploysName, `{"schema": 9}`))
+	put("e", write(DeploysName, `{"schema": 1, "deploys": [{"environment": "production"}]}`))
+	for _, want := range []int{2, 0} {
+		got, err := ImportDir(t.Context(), path, 0, dir)
+		if err != nil || got.Found != 1 || got.Deploys != want || len(got.Refused) != 3 {
+			t.Errorf("%+v, %v; want %d deploys", got, err, want)
+		}
+	}
+	all, err := Read(path)
+	if err != nil || len(all.Deploys) != 2 || all.Deploys[0].Release != "r1" || all.Deploys[1].Release != "r2" {
+		t.Errorf("%+v, %v", all.Deploys, err)
+	}
 }

@@ -90,6 +90,12 @@ func TestDeploysOnce(t *testing.T) {
 	if err != nil || len(got.Deploys) != 2 || got.Warnings != nil || open(t, path).Warnings() != nil {
 		t.Errorf("%+v, %v, %q", got, err, open(t, path).Warnings())
 	}
+	// The same release once more is another deploy.
+	again := d
+	again.Started, again.Finished = began.Add(time.Hour), began.Add(2*time.Hour)
+	if n, err := AppendDeploys(t.Context(), path, 0, d, again); err != nil || n != 1 {
+		t.Errorf("%d appended, %v; want 1", n, err)
+	}
 	for _, bad := range []Deploy{{}, {Environment: "a", Release: "b", Status: "well", Started: began, Finished: began}, {Environment: "a", Release: "b", Status: DeployDone, Started: began}} {
 		if _, err := AppendDeploys(t.Context(), path, 0, bad); err == nil {
 			t.Errorf("%+v was taken", bad)

@@ -25,7 +25,7 @@ const (
 )
 
 // CIHistory takes the reports that earlier runs of the pipeline have left as artifacts into the history of a machine that
-// has none.
+// has none, and the deploys that they tell of.
 func CIHistory(ctx context.Context, s *Session) error { return s.fromArtifacts(ctx, historyRuns) }
 
 func (s *Session) fromArtifacts(ctx context.Context, most int) error {
@@ -43,16 +43,22 @@ func (s *Session) fromArtifacts(ctx context.Context, most int) error {
 	dir := filepath.Join(s.State, "imported")
 	n := 0
 	for _, run := range runs {
-		reports, err := client.Reports(ctx, run, artifactsName, reportName)
+		names := []string{reportName}
+		if run.Event == "push" { // the author of a pull request could make up what was deployed
+			names = append(names, history.DeploysName)
+		}
+		files, err := client.Files(ctx, run, artifactsName, names...)
 		if err != nil {
 			return err
 		}
-		for i, content := range reports {
-			path := filepath.Join(dir, fmt.Sprintf("%d-%d", run.ID, i), reportName)
-			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), wholefile.Write(path, content, 0o644)); err != nil {
+		for i, file := range files {
+			path := filepath.Join(dir, fmt.Sprintf("%d-%d", run.ID, i), file.Name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), wholefile.Write(path, file.Content, 0o644)); err != nil {
 				return fmt.Errorf("keep report: %w", err)
 			}
-			n++
+			if file.Name == reportName {
+				n++
+			}
 		}
 	}
 	s.say("%s reports of %s runs since %s were found", strconv.Itoa(n), strconv.Itoa(len(runs)), s.Host.Now().AddDate(0, 0, -historyDays).Format(time.DateOnly))

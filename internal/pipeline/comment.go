@@ -109,9 +109,13 @@ func base(ctx context.Context, client *forge.Client, branch string) (map[string]
 	if err != nil {
 		return nil, "", err
 	}
-	reports, err := client.Reports(ctx, past, artifactsName, reportName)
+	files, err := client.Files(ctx, past, artifactsName, reportName)
 	if err != nil {
 		return nil, "", err
+	}
+	reports := make([][]byte, 0, len(files))
+	for _, file := range files {
+		reports = append(reports, file.Content)
 	}
 	if len(reports) == 0 {
 		return nil, "", fmt.Errorf("the reports of %s have expired", branch)

@@ -45,23 +45,28 @@ func (s *Session) tellDeployed(ctx context.Context, environment string, since ti
 		return err
 	}
 	var remembered []history.Deploy
+	var told news
 	for _, d := range all {
 		if !d.Ended.IsZero() {
 			remembered = append(remembered, remember(environment, d))
 		}
 		if !d.Ended.Before(since) && d.State != "" {
-			s.TellRelease(ctx, s.news(environment, d))
+			told.Releases = append(told.Releases, s.news(environment, d))
 		}
 	}
 	for _, alert := range status.Alerts {
 		if !alert.Time.Before(since) {
-			s.TellAlarm(ctx, notify.Alarm{
+			told.Alarms = append(told.Alarms, notify.Alarm{
 				Severity: severity(alert.Severity), Name: alert.Name, Summary: alert.Summary, Environment: environment, Release: alert.Release, Time: alert.Time,
 			})
 		}
 	}
+	spread := s.spread(ctx, told)
 	_, err = history.AppendDeploys(ctx, s.historyPath(), s.Project.Run.History, remembered...)
-	return err
+	if err == nil && s.Host.onGitHub() { // this history is gone with its machine
+		err = history.HandOn(s.runDir(), remembered...)
+	}
+	return errors.Join(spread, err)
 }
 
 func severity(s wire.Severity) notify.Severity {

@@ -50,11 +50,13 @@ func (h Host) CI() bool {
 // onGitHub reports whether this is a job of GitHub Actions.
 func (h Host) onGitHub() bool { return h.Get("GITHUB_ACTIONS") == "true" }
 
-// Secrets are the values that nothing may show: of every variable that is declared a secret, or is called like one.
+// Secrets are the values that nothing may show: of every variable that is declared a secret, or is called like one. The
+// name of an account is none, though it goes where its password goes: in Actions it is by default that of the person, and
+// masking "runner" would spoil every path below /home/runner that a tool prints and that we use.
 func (h Host) Secrets(project *config.Project) []string {
 	var secrets []string
 	for _, entry := range h.Env {
-		if name, value, ok := strings.Cut(entry, "="); ok && value != "" && project.IsSecret(name) {
+		if name, value, ok := strings.Cut(entry, "="); ok && value != "" && project.IsSecret(name) && !strings.HasSuffix(name, "_USERNAME") {
 			secrets = append(secrets, value)
 		}
 	}

@@ -177,7 +177,7 @@ func TestVerifyAgainstARegistry(t *testing.T) {
 }
 
 func TestStepsNeverGetTheKey(t *testing.T) {
-	env := unsigning([]string{"PATH=/bin", "EVIDENCE_KEY=canary", "EVIDENCE_PUBLIC_KEY=public", "EVIDENCE_PASSWORD=canary", "SLACK_WEBHOOK_URL=canary", "GITHUB_TOKEN=canary", "EVIDENCE_KEYS=kept"})
+	env := unsigning([]string{"PATH=/bin", "EVIDENCE_KEY=canary", "EVIDENCE_PUBLIC_KEY=public", "EVIDENCE_PASSWORD=canary", "SLACK_WEBHOOK_URL=canary", "GITHUB_TOKEN=canary", "GITHUB_OUTPUT=canary", "GITHUB_ENV=canary", "EVIDENCE_KEYS=kept"})
 	if !slices.Equal(env, []string{"PATH=/bin", "EVIDENCE_PUBLIC_KEY=public", "EVIDENCE_KEYS=kept"}) {
 		t.Errorf("environment %v", env)
 	}

@@ -14,7 +14,7 @@ import (
 // jobsVariable holds what CI says of the jobs before this one, as GitHub's `toJSON(needs)` gives it.
 const jobsVariable = "PIPELINE_JOBS"
 
-// NotifyReports has the channels told of the runs whose reports are below a directory, as of one. A report that can't be
+// NotifyReports has the channels told of the runs whose reports are below a directory, as of one, and of what they deployed. A report that can't be
 // read is a mistake of whoever calls it; that something can't be delivered fails nothing.
 func NotifyReports(dir string) Action {
 	return func(ctx context.Context, s *Session) error {
@@ -54,6 +54,7 @@ func NotifyReports(dir string) Action {
 			}
 		}
 		s.announce(ctx, notify.FromRun(whole, o))
+		s.tellHandedOn(ctx, runs)
 		return nil
 	}
 }

@@ -45,10 +45,10 @@ func ReportImport(source string) Action {
 		for _, refused := range result.Refused {
 			s.say("left out: %s", refused)
 		}
-		if err := s.print(fmt.Sprintf("%d reports: %d runs are new, %d were known, %d are none\n", result.Found, result.Added, result.Known, len(result.Refused))); err != nil {
+		if err := s.print(fmt.Sprintf("%d reports: %d runs are new, %d were known, %d are none; %d deploys are new\n", result.Found, result.Added, result.Known, len(result.Refused), result.Deploys)); err != nil {
 			return err
 		}
-		if len(result.Refused) == result.Found {
+		if result.Added+result.Known == 0 {
 			return &Exit{Code: engine.ExitError, Message: "none of the reports could be read"}
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -185,24 +186,18 @@ func TestHistoryOfCI(t *testing.T) {
 	k := newTalk(t, githubEnv(s)...)
 	k.Host.Now = func() time.Time { return time.Date(2026, 2, 2, 3, 4, 5, 0, time.UTC) }
 	s.Answer("GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs",
-		"actions/workflows/pipeline.yml/runs?created=%3E%3D2026-01-02&page=1&per_page=100&status=completed", http.StatusOK, []byte(`{"workflow_runs": [{"id": 5}]}`))
+		"actions/workflows/pipeline.yml/runs?created=%3E%3D2026-01-02&page=1&per_page=100&status=completed", http.StatusOK, []byte(`{"workflow_runs": [{"id": 6, "event": "pull_request"}, {"id": 5, "event": "push"}]}`))
+	s.Answer("GET /repos/{owner}/{repo}/actions/runs/{run_id}/artifacts", "actions/runs/6/artifacts?per_page=100", http.StatusOK,
+		[]byte(`{"artifacts": [{"id": 3, "name": "run-unit-1"}]}`))
 	s.Answer("GET /repos/{owner}/{repo}/actions/runs/{run_id}/artifacts", "actions/runs/5/artifacts?per_page=100", http.StatusOK,
 		[]byte(`{"artifacts": [{"id": 1, "name": "run-unit-1"}, {"id": 2, "name": "run-data-1", "expired": true}]}`))
-	var archive bytes.Buffer
-	w := zip.NewWriter(&archive)
-	f, err := w.Create("20260101-000000-aaaaaaaa/report.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	report := `{"schema_version": 1, "id": "20260101-000000-aaaaaaaa", "target": "unit", "status": "failed", "exit_code": 1, "branch": "main",
 		"started": "2026-01-01T00:00:00Z", "seconds": 5, "stages": []}`
-	if _, err := f.Write([]byte(report)); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/1/zip", http.StatusOK, archive.Bytes())
+	deploys := `{"schema": 1, "deploys": [{"environment": "staging", "release": "r%s", "status": "done", "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:01:00Z"}]}`
+	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/1/zip", http.StatusOK, archived(t, map[string]string{"report.json": report, history.DeploysName: fmt.Sprintf(deploys, "1")}))
+	// The author of a pull request makes up a deploy.
+	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/3/zip", http.StatusOK,
+		archived(t, map[string]string{history.DeploysName: fmt.Sprintf(deploys, "2")}))
 	if err := CIHistory(t.Context(), k.Session); err != nil {
 		t.Fatal(err)
 	}
@@ -210,9 +205,32 @@ func TestHistoryOfCI(t *testing.T) {
 	if err != nil || len(past.Runs) != 1 || past.Runs[0].Target != "unit" || past.Runs[0].Exit != engine.ExitFailed {
 		t.Errorf("%+v, %v: %s", past.Runs, err, k.said())
 	}
-	if !strings.Contains(k.said(), "1 reports of 1 runs since 2026-01-02") {
+	if all, err := history.Read(k.historyPath()); err != nil || len(all.Deploys) != 1 || all.Deploys[0].Release != "r1" {
+		t.Errorf("%+v, %v", all.Deploys, err)
+	}
+	if !strings.Contains(k.said(), "1 reports of 2 runs since 2026-01-02") {
 		t.Errorf("it says %q", k.said())
 	}
+}
+
+// archived are files as an artifact has them.
+func archived(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	var archive bytes.Buffer
+	w := zip.NewWriter(&archive)
+	for name, content := range files {
+		f, err := w.Create("20260101-000000-aaaaaaaa/" + name)
+		if err == nil {
+			_, err = f.Write([]byte(content))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return archive.Bytes()
 }
 
 func TestComment(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/meter-ml/meter-pipeline/internal/stage/stagetest"
+	"github.com/meter-ml/meter-pipeline/internal/workflow/workflowtest"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts")
@@ -29,7 +30,7 @@ var update = flag.Bool("update", false, "write what the commands print into the 
 //	requirements            copies the repository's locked requirements into the project
 func TestScripts(t *testing.T) {
 	repository := stagetest.Repository(t)
-	binary := compile(t, repository)
+	binary := workflowtest.Compile(t, repository)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
@@ -64,18 +65,6 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
-}
-
-// compile builds the targets once, as CI on GitHub does.
-func compile(t *testing.T, repository string) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "pipeline")
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "-compile", binary)
-	cmd.Dir = repository
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("compile targets: %v\n%s", err, out)
-	}
-	return binary
 }
 
 func runTarget(ts *testscript.TestScript, binary string, interrupt bool, args []string) {

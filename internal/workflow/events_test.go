@@ -2,7 +2,6 @@ package workflow_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,123 +12,8 @@ import (
 	"github.com/rhysd/actionlint"
 
 	"github.com/meter-ml/meter-pipeline/internal/workflow"
+	"github.com/meter-ml/meter-pipeline/internal/workflow/workflowtest"
 )
-
-// An evaluator computes GitHub's expressions, as far as our workflows use them. It reads them with actionlint's parser, so
-// that what it takes for an expression is one. What it does not know is an error of the test, never a guess.
-type evaluator struct {
-	t        *testing.T
-	contexts map[string]any
-	status   map[string]string // of the jobs that this one needs: success, failure, cancelled, skipped
-	asked    bool              // a status function was in the expression
-}
-
-func (e *evaluator) eval(expression string) any {
-	e.t.Helper()
-	node, err := actionlint.NewExprParser().Parse(actionlint.NewExprLexer(expression + "}}"))
-	if err != nil {
-		e.t.Fatalf("%s: %v", expression, err)
-	}
-	return e.node(node)
-}
-
-func (e *evaluator) node(n actionlint.ExprNode) any {
-	e.t.Helper()
-	switch n := n.(type) {
-	case *actionlint.StringNode:
-		return n.Value
-	case *actionlint.BoolNode:
-		return n.Value
-	case *actionlint.NullNode:
-		return nil
-	case *actionlint.VariableNode:
-		value, ok := e.contexts[n.Name]
-		if !ok {
-			e.t.Fatalf("there is no context %s", n.Name)
-		}
-		return value
-	case *actionlint.ObjectDerefNode:
-		object, _ := e.node(n.Receiver).(map[string]any)
-		for name, value := range object {
-			if strings.EqualFold(name, n.Property) { // names have no case
-				return value
-			}
-		}
-		return nil // GitHub's answer to what is not there
-	case *actionlint.NotOpNode:
-		return !truthy(e.node(n.Operand))
-	case *actionlint.LogicalOpNode:
-		left := e.node(n.Left)
-		if truthy(left) == (n.Kind == actionlint.LogicalOpNodeKindOr) {
-			return left
-		}
-		return e.node(n.Right)
-	case *actionlint.CompareOpNode:
-		same := equal(e.node(n.Left), e.node(n.Right))
-		switch n.Kind {
-		case actionlint.CompareOpNodeKindEq:
-			return same
-		case actionlint.CompareOpNodeKindNotEq:
-			return !same
-		default: // the sizes of strings are nothing that ours compare
-		}
-	case *actionlint.FuncCallNode:
-		return e.call(n)
-	}
-	e.t.Fatalf("the evaluator does not know %T", n)
-	return nil
-}
-
-func (e *evaluator) call(n *actionlint.FuncCallNode) any {
-	var args []string
-	for _, arg := range n.Args {
-		args = append(args, text(e.node(arg)))
-	}
-	has := func(status string) bool {
-		for _, s := range e.status {
-			if s == status {
-				return true
-			}
-		}
-		return false
-	}
-	switch name := strings.ToLower(n.Callee); name {
-	case "startswith":
-		return strings.HasPrefix(strings.ToLower(args[0]), strings.ToLower(args[1]))
-	case "always":
-		e.asked = true
-		return true
-	case "cancelled":
-		e.asked = true
-		return has("cancelled")
-	case "success":
-		e.asked = true
-		return !has("failure") && !has("cancelled") && !has("skipped")
-	default:
-		e.t.Fatalf("the evaluator does not know %s()", name)
-		return nil
-	}
-}
-
-func truthy(v any) bool { return v != nil && v != false && v != "" && v != 0.0 }
-
-func text(v any) string {
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
-}
-
-// equal is GitHub's: strings without regard to case; null and the empty string are both zero.
-func equal(a, b any) bool {
-	if a == nil {
-		a = ""
-	}
-	if b == nil {
-		b = ""
-	}
-	return strings.EqualFold(text(a), text(b))
-}
 
 // An event is what GitHub's contexts hold, read from the payload that it sends.
 type event struct {
@@ -153,56 +37,15 @@ func (ev event) contexts(t *testing.T) map[string]any {
 	}
 }
 
-// run walks through the workflow as GitHub does: a job whose needs are over is judged by its condition; without a status
-// function in it, success() is put before it. Fails says what becomes of those that run, if not success.
+// run says which jobs start, and what became of each. Fails says what becomes of those that run, if not success.
 func run(t *testing.T, jobs map[string]*actionlint.Job, ev event, fails map[string]string) map[string]string {
 	t.Helper()
-	result := map[string]string{}
-	for len(result) < len(jobs) {
-		before := len(result)
-		for id, job := range jobs {
-			if _, done := result[id]; done || !over(job, result) {
-				continue
-			}
-			e := &evaluator{t: t, contexts: ev.contexts(t), status: ancestors(jobs, id, result)}
-			goes := true
-			if job.If != nil {
-				goes = truthy(e.eval(strings.TrimSuffix(strings.TrimPrefix(job.If.Value, "${{"), "}}")))
-			}
-			if !e.asked {
-				for _, status := range e.status { // of the whole chain: one that was skipped far above blocks, too
-					goes = goes && status == "success"
-				}
-			}
-			result[id] = "skipped"
-			if goes {
-				result[id] = "success"
-				if how, ok := fails[id]; ok {
-					result[id] = how
-				}
-			}
+	return workflowtest.Walk(t, jobs, ev.contexts(t), func(id string, _ map[string]any) string {
+		if how, ok := fails[id]; ok {
+			return how
 		}
-		if len(result) == before {
-			t.Fatal("jobs wait for each other")
-		}
-	}
-	return result
-}
-
-func over(job *actionlint.Job, result map[string]string) bool {
-	return !slices.ContainsFunc(job.Needs, func(need *actionlint.String) bool { return result[need.Value] == "" })
-}
-
-// ancestors are all jobs before one: status functions look at the whole chain.
-func ancestors(jobs map[string]*actionlint.Job, id string, result map[string]string) map[string]string {
-	all := map[string]string{}
-	for _, need := range jobs[id].Needs {
-		all[need.Value] = result[need.Value]
-		for name, status := range ancestors(jobs, need.Value, result) {
-			all[name] = status
-		}
-	}
-	return all
+		return "success"
+	})
 }
 
 func parsed(t *testing.T, w workflow.Workflow) map[string]*actionlint.Job {
@@ -287,8 +130,8 @@ func TestEnvironmentsByEvent(t *testing.T) {
 		{pushMain, "unit", "evidence"}, {pushDevelop, "quality", "evidence"}, {pull, "unit", ""}, {fork, "unit", ""}, {weekly, "security", ""}, {byHand, "data", ""},
 	} {
 		name := jobs[tt.job].Environment.Name.Value
-		e := &evaluator{t: t, contexts: tt.event.contexts(t)}
-		if got := e.eval(strings.TrimSuffix(strings.TrimPrefix(name, "${{"), "}}")); got != tt.want {
+		e := &workflowtest.Evaluator{T: t, Contexts: tt.event.contexts(t)}
+		if got := e.Eval(name); got != tt.want {
 			t.Errorf("%s of %s: environment %q, want %q", tt.job, tt.event.file, got, tt.want)
 		}
 	}
@@ -310,12 +153,11 @@ func TestConcurrency(t *testing.T) {
 	}{
 		{pull, "refs/pull/7/merge", true}, {fork, "refs/pull/8/merge", true}, {pushMain, "1", false}, {pushDevelop, "1", false}, {tag, "1", false}, {weekly, "1", false},
 	} {
-		e := &evaluator{t: t, contexts: tt.event.contexts(t)}
-		group := strings.TrimSuffix(strings.TrimPrefix(w.Concurrency.Group, "pipeline-${{"), "}}")
-		if got := e.eval(group); got != tt.group {
+		e := &workflowtest.Evaluator{T: t, Contexts: tt.event.contexts(t)}
+		if got := e.Eval(strings.TrimPrefix(w.Concurrency.Group, "pipeline-")); got != tt.group {
 			t.Errorf("%s: group %v", tt.event.file, got)
 		}
-		if got := truthy(e.eval(strings.TrimSuffix(strings.TrimPrefix(w.Concurrency.Cancel, "${{"), "}}"))); got != tt.cancel {
+		if got := workflowtest.Truthy(e.Eval(w.Concurrency.Cancel)); got != tt.cancel {
 			t.Errorf("%s: cancels %t", tt.event.file, got)
 		}
 	}
@@ -337,8 +179,8 @@ func TestCalendar(t *testing.T) {
 		for id, job := range jobs {
 			contexts := ev.contexts(t)
 			contexts["github"].(map[string]any)["event"] = map[string]any{"schedule": cron}
-			e := &evaluator{t: t, contexts: contexts}
-			if truthy(e.eval(strings.TrimSuffix(strings.TrimPrefix(job.If.Value, "${{"), "}}"))) {
+			e := &workflowtest.Evaluator{T: t, Contexts: contexts}
+			if workflowtest.Truthy(e.Eval(job.If.Value)) {
 				ran = append(ran, id)
 			}
 		}
@@ -360,12 +202,12 @@ func TestEvaluatorSeesWhatIsWrong(t *testing.T) {
 	if got := run(t, parsed(t, w), pushMain, nil)["production"]; got != "skipped" {
 		t.Errorf("production is %s although it waits for a job that main can't start", got)
 	}
-	e := &evaluator{t: t, contexts: pull.contexts(t)}
+	e := &workflowtest.Evaluator{T: t, Contexts: pull.contexts(t)}
 	for expression, want := range map[string]any{
 		"github.event_name == 'PULL_REQUEST'": true, "github.event.nothing.at.all == ''": true, "!github.event.nothing": true,
 		"'' || 'x'": "x", "'a' && 'b'": "b", "github.event.number && true": true, "startsWith(github.ref, 'refs/pull')": true,
 	} {
-		if got := e.eval(expression); got != want {
+		if got := e.Eval(expression); got != want {
 			t.Errorf("%s is %v, want %v", expression, got, want)
 		}
 	}

@@ -24,14 +24,14 @@ func TestStatusesOfStages(t *testing.T) {
 	}
 	want := map[string]string{"pipeline/quality": "failure", "pipeline/security": "error", "pipeline/unit": "failure"}
 	for name, state := range want {
-		if a.statuses[name]["state"] != state {
-			t.Errorf("%s: %v", name, a.statuses[name])
+		if a.Statuses[name]["state"] != state {
+			t.Errorf("%s: %v", name, a.Statuses[name])
 		}
 	}
-	if len(a.statuses) != len(want) {
-		t.Errorf("a skipped stage has a status: %v", a.statuses)
+	if len(a.Statuses) != len(want) {
+		t.Errorf("a skipped stage has a status: %v", a.Statuses)
 	}
-	if got := a.statuses["pipeline/unit"]["target_url"]; got != "https://github.com/meter-ml/meter-pipeline/actions/runs/7/attempts/1" {
+	if got := a.Statuses["pipeline/unit"]["target_url"]; got != "https://github.com/meter-ml/meter-pipeline/actions/runs/7/attempts/1" {
 		t.Errorf("it leads to %v", got)
 	}
 }
@@ -45,22 +45,22 @@ func TestDeploymentGetsItsStates(t *testing.T) {
 		}
 	}
 	var states []string
-	for _, s := range a.states["1"] {
+	for _, s := range a.States["1"] {
 		states = append(states, fmt.Sprint(s["state"], ": ", s["description"]))
 	}
 	want := "in_progress: release 20261123-1 is being deployed|failure: release 20261123-1 failed: green did not become ready|failure: rolled back to 20261122-4: errors rose to 3.1 %"
-	if got := strings.Join(states, "|"); got != want || len(a.deployments) != 1 {
-		t.Errorf("%d deployments, %s", len(a.deployments), got)
+	if got := strings.Join(states, "|"); got != want || len(a.Deployments) != 1 {
+		t.Errorf("%d deployments, %s", len(a.Deployments), got)
 	}
 	other := notifytest.Messages()["deployed"]
 	other.Release.Name = "20261123-2"
 	if _, err := a.channel(t, a.URL, nil).Send(t.Context(), other, t.Logf); err != nil {
 		t.Fatal(err)
 	}
-	if len(a.deployments) != 2 || a.states["2"][0]["state"] != "success" || a.states["2"][0]["environment_url"] != "https://meter.example.org" {
-		t.Errorf("another release of the same commit: %v", a.states)
+	if len(a.Deployments) != 2 || a.States["2"][0]["state"] != "success" || a.States["2"][0]["environment_url"] != "https://meter.example.org" {
+		t.Errorf("another release of the same commit: %v", a.States)
 	}
-	if d := a.deployments[0]; d["auto_merge"] != false || len(d["required_contexts"].([]any)) != 0 || d["production_environment"] != true || d["ref"] != notifytest.Commit {
+	if d := a.Deployments[0]; d["auto_merge"] != false || len(d["required_contexts"].([]any)) != 0 || d["production_environment"] != true || d["ref"] != notifytest.Commit {
 		t.Errorf("deployment %v", d)
 	}
 }
@@ -114,8 +114,8 @@ func TestLostAnswer(t *testing.T) {
 			}))
 			defer server.Close()
 			sent, err := a.channel(t, server.URL, nil).Send(t.Context(), notifytest.Messages()["deployed"], t.Logf)
-			if err != nil || !lost || len(a.deployments) != 1 || len(a.states["1"]) != 1 {
-				t.Errorf("%q, %v: %d deployments, states %v", sent, err, len(a.deployments), a.states)
+			if err != nil || !lost || len(a.Deployments) != 1 || len(a.States["1"]) != 1 {
+				t.Errorf("%q, %v: %d deployments, states %v", sent, err, len(a.Deployments), a.States)
 			}
 		})
 	}
@@ -170,7 +170,7 @@ func TestHostileTextIsHarmless(t *testing.T) {
 	a := newAPI(t)
 	for _, attack := range notifytest.Attacks() {
 		t.Run(attack.Name, func(t *testing.T) {
-			clear(a.statuses)
+			clear(a.Statuses)
 			for _, m := range notifytest.Attacked(attack.Text) {
 				if m.Event == notify.Alert {
 					continue
@@ -183,7 +183,7 @@ func TestHostileTextIsHarmless(t *testing.T) {
 					t.Error("the preview shows the token", err)
 				}
 			}
-			for _, content := range a.statuses {
+			for _, content := range a.Statuses {
 				for field, v := range content {
 					if text, ok := v.(string); ok && strings.ContainsFunc(text, unicode.IsControl) {
 						t.Errorf("%s %q steers who reads it", field, text)

@@ -7,20 +7,21 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/meter-ml/meter-pipeline/internal/notify/mail/mailtest"
 	"github.com/meter-ml/meter-pipeline/internal/notify/notifytest"
 )
 
 func TestHostileTextIsHarmless(t *testing.T) {
-	p := open(t, office{})
+	p := open(t, mailtest.Options{})
 	c := p.channel("ada@example.org")
 	for _, attack := range notifytest.Attacks() {
 		t.Run(attack.Name, func(t *testing.T) {
 			for _, m := range notifytest.Attacked(attack.Text) {
-				p.letters = nil
-				if _, err := c.Send(t.Context(), m, t.Logf); err != nil || len(p.letters) != 1 {
-					t.Fatal(err, len(p.letters))
+				p.Clear()
+				if _, err := c.Send(t.Context(), m, t.Logf); err != nil || len(p.Letters()) != 1 {
+					t.Fatal(err, len(p.Letters()))
 				}
-				harmless(t, p.letters[0].body)
+				harmless(t, p.Letters()[0].Body)
 			}
 		})
 	}

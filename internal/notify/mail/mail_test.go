@@ -16,6 +16,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/meter-ml/meter-pipeline/internal/notify/mail/mailtest"
 	"github.com/meter-ml/meter-pipeline/internal/notify/notifytest"
 	"github.com/meter-ml/meter-pipeline/internal/report/reporttest"
 )
@@ -63,22 +64,22 @@ func parse(t *testing.T, raw string) parsed {
 }
 
 func TestLettersArrive(t *testing.T) {
-	for name, o := range map[string]office{"STARTTLS": {}, "TLS": {implicit: true}, "without a password": {noAuth: true}} {
+	for name, o := range map[string]mailtest.Options{"STARTTLS": {}, "TLS": {Implicit: true}, "without a password": {NoAuth: true}} {
 		t.Run(name, func(t *testing.T) {
 			p := open(t, o)
 			sent, err := p.channel("ada@example.org", "Team <team@example.org>").Send(t.Context(), notifytest.Messages()["failure"], t.Logf)
 			if err != nil || sent != "2 e-mails" || p.to() != "ada@example.org team@example.org" {
 				t.Fatalf("%q, %v; to %s", sent, err, p.to())
 			}
-			if wanted := map[bool]int{false: 1, true: 0}[o.noAuth]; p.logins != wanted {
-				t.Errorf("%d logins", p.logins)
+			if wanted := map[bool]int{false: 1, true: 0}[o.NoAuth]; p.Logins() != wanted {
+				t.Errorf("%d logins", p.Logins())
 			}
-			letter := parse(t, p.letters[1].body)
+			letter := parse(t, p.Letters()[1].Body)
 			if letter.subject != "[meter] ❌ CI/CD Pipeline Failed: develop" || letter.header.Get("To") != `"Team" <team@example.org>` ||
-				p.letters[1].from != "ci@example.org" || letter.header.Get("Auto-Submitted") == "" && letter.header.Get("Precedence") != "bulk" {
+				p.Letters()[1].From != "ci@example.org" || letter.header.Get("Auto-Submitted") == "" && letter.header.Get("Precedence") != "bulk" {
 				t.Errorf("%q %v", letter.subject, letter.header)
 			}
-			if strings.Contains(p.letters[1].body, "ada@example.org") {
+			if strings.Contains(p.Letters()[1].Body, "ada@example.org") {
 				t.Error("one recipient sees the other")
 			}
 		})
@@ -137,7 +138,7 @@ func failures() []failing {
 		}},
 		{name: "dropped connection, then fine", got: "ada@example.org bob@example.org", data: func(try int) error {
 			if try == 1 {
-				return errDrop
+				return mailtest.ErrDrop
 			}
 			return nil
 		}},
@@ -147,8 +148,8 @@ func failures() []failing {
 func TestServersThatFail(t *testing.T) {
 	for _, f := range failures() {
 		t.Run(f.name, func(t *testing.T) {
-			p := open(t, office{})
-			p.rcpt, p.data = f.rcpt, f.data
+			p := open(t, mailtest.Options{})
+			p.Rcpt, p.Data = f.rcpt, f.data
 			limit := 5 * time.Second
 			if f.limit > 0 {
 				limit = f.limit
@@ -166,7 +167,7 @@ func TestServersThatFail(t *testing.T) {
 			if took := time.Since(begun); took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			if err != nil && strings.Contains(err.Error(), p.password) {
+			if err != nil && strings.Contains(err.Error(), p.Proof()) {
 				t.Errorf("the password is shown: %v", err)
 			}
 			t.Log(err)
@@ -176,15 +177,15 @@ func TestServersThatFail(t *testing.T) {
 
 // Where it can't be encrypted, or not to whom it is for, nothing is said at all.
 func TestNothingIsSentInClear(t *testing.T) {
-	plain := open(t, office{noTLS: true})
-	untrusted := open(t, office{})
+	plain := open(t, mailtest.Options{NoTLS: true})
+	untrusted := open(t, mailtest.Options{})
 	untrusted.roots = x509.NewCertPool()
-	hidden := open(t, office{implicit: true})
+	hidden := open(t, mailtest.Options{Implicit: true})
 	hidden.roots = x509.NewCertPool()
-	wrong := open(t, office{})
+	wrong := open(t, mailtest.Options{})
 	wrong.server.Password = "not the " + "password"
-	noAuth := open(t, office{noAuth: true})
-	noAuth.server.User, noAuth.server.Password = "pipeline", noAuth.password
+	noAuth := open(t, mailtest.Options{NoAuth: true})
+	noAuth.server.User, noAuth.server.Password = "pipeline", noAuth.Proof()
 	for name, tt := range map[string]struct {
 		office *postOffice
 		want   string
@@ -199,7 +200,7 @@ func TestNothingIsSentInClear(t *testing.T) {
 			_, err := tt.office.channel("ada@example.org").Send(t.Context(), notifytest.Messages()["success"], func(format string, args ...any) {
 				t.Errorf("it is tried again: "+format, args...)
 			})
-			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.office.password) {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.office.Proof()) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
 			if tt.office.to() != "" {
