@@ -30,5 +30,5 @@ func All() []Trial {
 	for _, f := range faults() {
 		all = append(all, faultTrial(f))
 	}
-	return append(all, engineTrial(false), engineTrial(true), refuseTrial(), stackTrial(), secretTrial())
+	return append(all, engineTrial(false), engineTrial(true), refuseTrial(), stackTrial(), secretTrial(), workflowTrial())
 }

@@ -17,6 +17,11 @@ func refuseTrial() Trial {
 	return testsTrial("refuse", "production without what it wants", "refusals, a broken glass and a cut audit log", "^(TestEngineRefusals|TestEngineDeploys)$", "./internal/pipeline", 8)
 }
 
+// workflowTrial runs the jobs of the committed workflow as GitHub's runner does, from a push to production.
+func workflowTrial() Trial {
+	return testsTrial("workflow", "jobs from a push to production", "a delivery by the committed workflow", "^TestEngineWorkflow$", "./internal/pipeline", 5)
+}
+
 // stackTrial runs the test of the whole system in containers: brought up, looked through for secrets, and broken.
 func stackTrial() Trial {
 	return testsTrial("stack", "all containers together", "the whole system", "^TestEngineStack$", "./internal/rollout/stack", 1)
@@ -27,7 +32,7 @@ func testsTrial(part, name, what, pattern, pkg string, least int) Trial {
 	return Trial{part, name, func(ctx context.Context, l *Lab, r *Report) error {
 		out, err := l.runner.Run(ctx, engine.Invocation{
 			Program: "go", Dir: l.Root, Env: append(l.Env, "CI=true"), Line: func(string) {},
-			Args: []string{"test", "-json", "-count=1", "-timeout", "14m", "-run", pattern, pkg},
+			Args: []string{"test", "-json", "-count=1", "-timeout", "29m", "-run", pattern, pkg},
 		})
 		if err != nil {
 			return err

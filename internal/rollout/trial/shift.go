@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/composetest"
@@ -121,13 +122,22 @@ func shiftTrial(name string, rate, least int, how kind) Trial {
 			if err != nil {
 				return err
 			}
-			c, err := s.under(ctx, rate, func(ctx context.Context) error { return s.becomes(ctx, next) })
+			var took time.Duration
+			c, err := s.under(ctx, rate, func(ctx context.Context) error {
+				began := time.Now()
+				err := s.becomes(ctx, next)
+				took = time.Since(began)
+				if enough := time.Duration(least) * time.Second / time.Duration(rate); err == nil && took < enough {
+					err = retry.Sleep(ctx, enough-took)
+				}
+				return err
+			})
 			c.report(r)
 			if err != nil {
 				return err
 			}
 			r.weighed(c)
-			r.seconds("roll-out", c.ended.Sub(c.began)-margin)
+			r.seconds("roll-out", took)
 			r.say("%d of %d requests failed", len(c.shots.Failed()), len(c.shots))
 			return errors.Join(c.spotless(least), s.consistent(ctx, next.Release))
 		})

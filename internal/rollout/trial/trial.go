@@ -42,7 +42,7 @@ func (r *Report) seconds(name string, d time.Duration) {
 }
 
 // limit is how long a trial may take.
-const limit = 15 * time.Minute
+const limit = 30 * time.Minute
 
 // Do runs a trial and makes a record of it.
 func (l *Lab) Do(ctx context.Context, t Trial, tree string) record.Trial {

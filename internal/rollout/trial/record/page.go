@@ -19,6 +19,7 @@ func parts() []part {
 		{"refuse", "Refusals", "Tests of internal/pipeline that deploy for real, with a registry, keys and evidence of their own."},
 		{"stack", "The whole system", "The test of internal/rollout/stack: every container, what none of them may show, and what the smoke test finds broken."},
 		{"secret", "Secrets", "Canary values of each secret are searched for wherever a person or a program could come upon them."},
+		{"workflow", "The committed workflow", "The jobs of .github/workflows/pipeline.yml, each in a checkout of its own, from a push of develop to production: images are\nbuilt, pushed and deployed for real, and Slack, mail and GitHub are servers on this machine."},
 	}
 }
 
