@@ -39,6 +39,7 @@ type delivery struct {
 	home     string    // of jobs that install a key: the account's own must stay as it is
 	ports    []int
 	state    string
+	gone     bool // environments were taken away
 }
 
 // A pastRun is a run of the workflow that is over.
@@ -148,7 +149,6 @@ func (d *delivery) clone(repository string) {
 	d.do(os.MkdirAll(d.run.Origin, 0o755))
 	d.run.Git("clone", "-q", "--no-local", repository, d.run.Origin)
 	d.run.Git("checkout", "-q", "-B", "develop")
-	d.run.Git("branch", "-f", "main")
 	content, err := os.ReadFile(filepath.Join(d.run.Origin, "pipeline.yaml"))
 	d.do(err)
 	text := string(content)
@@ -172,6 +172,7 @@ func (d *delivery) clone(repository string) {
 		text = strings.ReplaceAll(text, change[0], change[1])
 	}
 	d.run.Commit("Deploy to this machine", map[string]string{"pipeline.yaml": text})
+	d.run.Git("branch", "-f", "main")
 }
 
 // push runs the jobs that a push of a branch starts.
@@ -250,8 +251,12 @@ func (d *delivery) target(dir string, env map[string]string, args ...string) str
 	return string(out)
 }
 
-// down takes both environments and what was pulled for them off the engine.
+// down takes both environments and what was pulled for them off the engine, once.
 func (d *delivery) down() {
+	if d.gone {
+		return
+	}
+	d.gone = true
 	var env []string
 	for key, value := range d.run.Machine {
 		env = append(env, key+"="+value)

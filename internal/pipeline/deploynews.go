@@ -47,11 +47,14 @@ func (s *Session) tellDeployed(ctx context.Context, environment string, since ti
 	var remembered []history.Deploy
 	var told news
 	for _, d := range all {
+		heard := s.news(environment, d)
 		if !d.Ended.IsZero() {
-			remembered = append(remembered, remember(environment, d))
+			line := remember(environment, d)
+			line.Commit = heard.Commit
+			remembered = append(remembered, line)
 		}
 		if !d.Ended.Before(since) && d.State != "" {
-			told.Releases = append(told.Releases, s.news(environment, d))
+			told.Releases = append(told.Releases, heard)
 		}
 	}
 	for _, alert := range status.Alerts {
