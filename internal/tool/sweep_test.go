@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -230,6 +231,10 @@ func interrupted() int {
 }
 
 func TestSignals(t *testing.T) {
+	// Under nohup SIGHUP is ignored, and programs inherit that, unless whoever starts them listens.
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(heard) })
 	twenty := make([]syscall.Signal, 20)
 	for i := range twenty {
 		twenty[i] = syscall.SIGINT
