@@ -1,7 +1,7 @@
 // Command trials puts deploys through what can happen to them, and writes what came of it to docs/results/deploys.md and
 // deploys.json. Run it from the root of the repository, on a machine that does nothing else:
 //
-//	go run ./internal/rollout/trial/trials                 # all, about an hour
+//	go run ./internal/rollout/trial/trials                 # all, an hour and a quarter
 //	go run ./internal/rollout/trial/trials -only=shift     # a part of them, or one: -only="bad/2 % errors"
 //	go run ./internal/rollout/trial/trials -list
 //
