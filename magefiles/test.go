@@ -17,7 +17,7 @@ func (Test) All(ctx context.Context, v *bool) error {
 	return run(ctx, pipeline.Request{Target: "test", Stages: pipeline.Tests(), Verbose: set(v)})
 }
 
-// Deploys puts deploys of the real images through load, faults and kills; it takes an hour and a quarter.
+// Deploys puts deploys of the real images through load, faults and kills; takes over an hour.
 func (Test) Deploys(ctx context.Context, v *bool) error {
 	return run(ctx, pipeline.Request{Target: "test:deploys", Stages: pipeline.TestDeploys(), Verbose: set(v)})
 }
