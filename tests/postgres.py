@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,8 @@ import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy.engine import URL, make_url
+
+from ports import free_port
 
 BASE = re.compile(r"(meter_test_\d+_\d+_[0-9a-f]{6})(?:_\w+)?")
 MAJOR = 15
@@ -79,7 +80,7 @@ class Cluster:
             raise
 
     def _start(self, programs: Path) -> str:
-        password, port = secrets.token_hex(16), _free_port()
+        password, port = secrets.token_hex(16), free_port()
         secret = self.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(password)
@@ -174,12 +175,6 @@ def _open_folder() -> str:
         if len(folder) < 40 and all(part.is_dir() and part.stat().st_mode & 1 for part in parts):
             return folder
     raise pytest.UsageError("no temporary folder that other users can enter: set TMPDIR to one")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def sweep_clusters() -> None:

@@ -20,6 +20,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/evidence"
 	"github.com/meter-ml/meter-pipeline/internal/forge/forgetest"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/registry/registrytest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest/standin"
@@ -64,9 +65,9 @@ func newDelivery(t *testing.T, machine *imagetest.Machine) *delivery {
 	for dir := d.state; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		d.do(os.Chmod(dir, 0o755))
 	}
-	for range 6 {
-		d.ports = append(d.ports, freePort(t))
-	}
+	var err error
+	d.ports, err = freeport.FindAll(t.Context(), 6)
+	d.do(err)
 	d.equip(machine)
 	d.secrets()
 	d.clone(repository)

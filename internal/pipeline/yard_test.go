@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/evidence"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/registry"
 	"github.com/meter-ml/meter-pipeline/internal/registry/registrytest"
@@ -114,9 +114,9 @@ func newYard(t *testing.T, machine *imagetest.Machine) *yard {
 		t: t, dir: t.TempDir(), repository: stagetest.Repository(t), registry: registrytest.Start(t),
 		staging: id + "s", production: id + "p", canary: "canary-" + hexadecimal(12),
 	}
-	for range 6 {
-		y.ports = append(y.ports, freePort(t))
-	}
+	var err error
+	y.ports, err = freeport.FindAll(t.Context(), 6)
+	y.do(err)
 	state := t.TempDir()
 	// The containers' accounts have to get through to their secrets.
 	for dir := state; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
@@ -138,7 +138,6 @@ func newYard(t *testing.T, machine *imagetest.Machine) *yard {
 	y.lay(state)
 	dir := t.TempDir()
 	runner := tool.NewRunner(tool.Options{State: dir, Run: "yard" + strings.ReplaceAll(dir, "/", "-")})
-	var err error
 	y.images, err = composetest.Serve(t.Context(), runner, y.repository, os.Environ())
 	y.do(err)
 	t.Cleanup(func() { _ = y.images.Close(); _ = runner.Close() })
@@ -441,14 +440,4 @@ func hexadecimal(n int) string {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // it never fails
 	return hex.EncodeToString(b)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 )
 
 const (
@@ -174,7 +175,7 @@ func (p *Provisioner) serverEnv() []string {
 
 // runCluster starts the server on a free port and waits until it answers.
 func (p *Provisioner) runCluster(ctx context.Context, c *cluster, programs serverPrograms, password string) error {
-	port, err := freePort(ctx)
+	port, err := freeport.Find(ctx)
 	if err != nil {
 		return err
 	}
@@ -211,18 +212,6 @@ func serverArgs(data string, port int) []string {
 		args = append(args, "-c", setting)
 	}
 	return args
-}
-
-func freePort(ctx context.Context) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if err := listener.Close(); err != nil || !ok {
-		return 0, fmt.Errorf("find a free port: %w", errors.Join(err, errors.New("the listener has none")))
-	}
-	return address.Port, nil
 }
 
 // await connects as soon as the server lets it.

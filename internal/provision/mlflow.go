@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 )
 
 const (
@@ -120,7 +121,7 @@ func (p *Provisioner) makeMLflowDir() (*mlflow, error) {
 // runMLflow starts the server on a free port and waits until it works. It stands in its own directory, so that its
 // addresses of files hold no letter of the project's path.
 func (p *Provisioner) runMLflow(ctx context.Context, m *mlflow, python engine.Provision) error {
-	port, err := freePort(ctx)
+	port, err := freeport.Find(ctx)
 	if err != nil {
 		return err
 	}

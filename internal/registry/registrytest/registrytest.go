@@ -5,7 +5,6 @@ package registrytest
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/tool"
 )
 
@@ -49,7 +49,11 @@ func Locked(t testing.TB) *Server { return start(t, "auth: {htpasswd: {realm: te
 func start(t testing.TB, auth string) *Server {
 	t.Helper()
 	dir := t.TempDir()
-	s := &Server{Host: free(t), Root: filepath.Join(dir, "data"), t: t, program: find(t), config: filepath.Join(dir, "config.yml")}
+	port, err := freeport.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Host: fmt.Sprintf("127.0.0.1:%d", port), Root: filepath.Join(dir, "data"), t: t, program: find(t), config: filepath.Join(dir, "config.yml")}
 	if auth != "" {
 		users := filepath.Join(dir, "users")
 		write(t, users, User+":"+hashed+"\n")
@@ -159,16 +163,6 @@ func (s *Server) names(parts ...string) []string {
 		names = append(names, entry.Name())
 	}
 	return names
-}
-
-func free(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func write(t testing.TB, path, content string) {

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/haproxy"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest/standin"
@@ -70,9 +70,13 @@ func newSite(t *testing.T) *site {
 			t.Error(err)
 		}
 	})
+	ports, err := freeport.FindAll(t.Context(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.values = map[string]string{
 		"METER_ENVIRONMENT": s.name, "STATE": s.state, "SMOKE": filepath.Join(s.root, "scripts", "smoke.py"),
-		"PROXY_PORT": freePort(t), "MLFLOW_PORT": freePort(t), "AIRFLOW_PORT": freePort(t),
+		"PROXY_PORT": strconv.Itoa(ports[0]), "MLFLOW_PORT": strconv.Itoa(ports[1]), "AIRFLOW_PORT": strconv.Itoa(ports[2]),
 		"POSTGRES_IMAGE": standin.Postgres(t, s.machine), "PROXY_IMAGE": standin.Proxy(t, s.machine),
 	}
 	s.writeSecrets()
@@ -281,17 +285,3 @@ type container struct {
 }
 
 func (c container) service() string { return c.Config.Labels["com.docker.compose.service"] }
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/record"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest/standin"
@@ -125,7 +126,7 @@ func (l *Lab) takeStandins(ctx context.Context) (err error) {
 
 // startRegistry starts a registry for these trials, which they may stop.
 func (l *Lab) startRegistry(ctx context.Context) error {
-	port, err := freePort(ctx) // a fixed one, so that it comes back where it was
+	port, err := freeport.Find(ctx) // a fixed one, so that it comes back where it was
 	if err != nil {
 		return err
 	}

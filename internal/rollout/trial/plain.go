@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/trial/load"
@@ -27,7 +28,7 @@ const plainFile = `services:
 func plainTrial(name string, rate int, how kind) Trial {
 	return Trial{"shift", name, func(ctx context.Context, l *Lab, r *Report) (err error) {
 		p := recreated{lab: l, file: filepath.Join(l.Dir, "plain.yaml"), project: l.name("plain")}
-		if p.port, err = freePort(ctx); err != nil {
+		if p.port, err = freeport.Find(ctx); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, p.down(ctx)) }()

@@ -37,12 +37,17 @@ func testsTrial(part, name, what, pattern, pkg string, least int) Trial {
 		if err != nil {
 			return err
 		}
-		passed, failed := readTests(string(out.Stdout))
+		passed, failed, said := readTests(string(out.Stdout))
 		r.figure("tests", float64(len(passed)), "")
 		for _, name := range passed {
 			r.events = append(r.events, record.Event{What: "passed: " + name})
 		}
 		r.say("%d tests of %s passed: %s", len(passed), what, strings.Join(passed, ", "))
+		if len(failed) > 0 || out.ExitCode != 0 {
+			for line := range strings.Lines(said + string(out.Stderr)) {
+				l.Log("  %s", strings.TrimRight(line, "\n"))
+			}
+		}
 		switch {
 		case len(failed) > 0:
 			return errors.New("failed: " + strings.Join(failed, ", "))
@@ -53,20 +58,27 @@ func testsTrial(part, name, what, pattern, pkg string, least int) Trial {
 	}}
 }
 
-// readTests reads what `go test -json` says: the names of tests without those of their parents.
-func readTests(output string) (passed, failed []string) {
+// readTests reads what `go test -json` says: the names of tests without those of their parents, and all that was printed by
+// those that did not pass, and by none.
+func readTests(output string) (passed, failed []string, said string) {
+	printed := map[string]string{}
 	for line := range strings.Lines(output) {
-		var event struct{ Action, Test string }
-		if json.Unmarshal([]byte(line), &event) != nil || event.Test == "" {
+		var event struct{ Action, Test, Output string }
+		if json.Unmarshal([]byte(line), &event) != nil {
 			continue
 		}
+		printed[event.Test] += event.Output
 		name := event.Test[strings.LastIndex(event.Test, "/")+1:]
-		switch event.Action {
-		case "pass":
+		switch {
+		case event.Test == "":
+		case event.Action == "pass":
 			passed = append(passed, strings.ReplaceAll(name, "_", " "))
-		case "fail", "skip":
+		case event.Action == "fail" || event.Action == "skip":
 			failed = append(failed, event.Test)
 		}
 	}
-	return passed, failed
+	for _, test := range failed {
+		said += printed[test]
+	}
+	return passed, failed, said + printed[""]
 }

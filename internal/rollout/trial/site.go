@@ -10,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/rollout"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
@@ -64,7 +64,7 @@ func (s *Site) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.port, err = freePort(ctx); err != nil {
+	if s.port, err = freeport.Find(ctx); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(s.state, 0o755); err != nil {
@@ -270,19 +270,4 @@ func readWeights(csv string) (rollout.Weights, error) {
 		}
 	}
 	return weights, nil
-}
-
-func freePort(ctx context.Context) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	_, text, err := net.SplitHostPort(listener.Addr().String())
-	if err == nil {
-		err = listener.Close()
-	}
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(text)
 }

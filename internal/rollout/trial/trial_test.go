@@ -107,15 +107,19 @@ func TestRightly(t *testing.T) {
 	}
 }
 
+// What a test has printed that did not pass is shown; what the others have is not.
 func TestReadTests(t *testing.T) {
-	passed, failed := readTests(`{"Action":"pass","Test":"TestA/pylint_7.9"}
+	passed, failed, said := readTests(`{"Action":"output","Test":"TestA/pylint_7.9","Output":"fine\n"}
+{"Action":"pass","Test":"TestA/pylint_7.9"}
 {"Action":"run","Test":"TestA"}
 not JSON
 {"Action":"skip","Test":"TestB"}
+{"Action":"output","Test":"TestC/x","Output":"a.go:7: wrong\n"}
 {"Action":"fail","Test":"TestC/x"}
+{"Action":"output","Output":"FAIL\n"}
 {"Action":"pass"}
 `)
-	if strings.Join(passed, ";") != "pylint 7.9" || strings.Join(failed, ";") != "TestB;TestC/x" {
-		t.Error(passed, failed)
+	if strings.Join(passed, ";") != "pylint 7.9" || strings.Join(failed, ";") != "TestB;TestC/x" || said != "a.go:7: wrong\nFAIL\n" {
+		t.Errorf("%q, %q, %q", passed, failed, said)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 )
@@ -301,7 +302,7 @@ func underLoad(ctx context.Context, at place, l config.LoadTest) (answers, error
 	if err != nil {
 		return answers{}, err
 	}
-	port, err := freePort(ctx)
+	port, err := freeport.Find(ctx)
 	if err != nil {
 		return answers{}, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/config"
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/retry"
 	"github.com/meter-ml/meter-pipeline/internal/stage/python"
 	"github.com/meter-ml/meter-pipeline/internal/strict"
@@ -151,7 +152,7 @@ func profileLoad(l config.LoadTest) func(context.Context, place, string) error {
 		if err != nil {
 			return err
 		}
-		port, err := freePort(ctx)
+		port, err := freeport.Find(ctx)
 		if err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -133,15 +132,4 @@ func (t *tail) String() string {
 		return "; its log is empty"
 	}
 	return "; the end of its log:\n" + strings.Join(t.lines, "\n")
-}
-
-// freePort is one that nobody listens on. Somebody else may take it before the server does, which then does not come up.
-func freePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // what tcp4 listens on is one
-	return port, listener.Close()
 }

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
+	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/rollout/compose/haproxy"
 	"github.com/meter-ml/meter-pipeline/internal/tool"
 	"github.com/meter-ml/meter-pipeline/internal/tool/debtest"
@@ -49,9 +49,13 @@ func Start(t testing.TB, servers ...haproxy.Server) *Proxy {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	port, err := freeport.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &Proxy{
 		Values: haproxy.Values{
-			Bind: free(t), Socket: filepath.Join(dir, "haproxy.sock"), Log: filepath.Join(dir, "log.sock"), Servers: servers,
+			Bind: fmt.Sprintf("127.0.0.1:%d", port), Socket: filepath.Join(dir, "haproxy.sock"), Log: filepath.Join(dir, "log.sock"), Servers: servers,
 		},
 		Config: filepath.Join(dir, "haproxy.cfg"), t: t, program: program, libs: filepath.Join(root, "usr/lib/x86_64-linux-gnu"),
 	}
@@ -135,14 +139,4 @@ func (p *Proxy) Kill() {
 	if err := p.runner.Close(); err != nil {
 		p.t.Error(err)
 	}
-}
-
-func free(t testing.TB) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
