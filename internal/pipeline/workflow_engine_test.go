@@ -227,6 +227,16 @@ func deliveriesAreRemembered(t *testing.T, d *delivery) {
 		d.do(err)
 		holds(t, []string{string(page)}, "Deployment frequency", "Change lead time", "production", "staging")
 		keep(t, page)
+		d.target(dir, nil, "report:weekly")
+		weekly, err := filepath.Glob(filepath.Join(dir, ".pipeline/reports/weekly-*.md"))
+		if err != nil || len(weekly) != 1 {
+			t.Fatal(weekly, err)
+		}
+		text, err := os.ReadFile(weekly[0])
+		d.do(err)
+		if strings.Contains(string(text), "No whole run") || !strings.Contains(string(text), " runs passed: ") {
+			t.Errorf("the weekly report knows of no runs:\n%s", text)
+		}
 	}
 }
 
