@@ -176,7 +176,7 @@ func TestCancel(t *testing.T) {
 			if !errors.Is(err, context.Canceled) && err != nil {
 				t.Errorf("after %s: %v", after, err)
 			}
-			if took > 2*time.Second { // 100 ms on a machine that does nothing else
+			if took > 10*time.Second { // 100 ms on a machine that does nothing else
 				t.Errorf("after %s: ended %s later", after, took)
 			}
 		}

@@ -192,6 +192,43 @@ func TestJobsOnALocalRunner(t *testing.T) {
 		}
 	})
 
+	t.Run("the weekly report becomes an issue", func(t *testing.T) {
+		m := newMachine(t, binary, small())
+		m.Jobs = workflowtest.Read(t, filepath.Join(stagetest.Repository(t), ".github/workflows/maintenance.yml"))
+		s := forgetest.Start(t)
+		m.Begin(workflowtest.Event{Name: "schedule", Ref: "refs/heads/main", Payload: map[string]any{"schedule": "0 5 * * 1"}})
+		s.Serve("GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs", func(forgetest.Request) (int, any) {
+			return http.StatusOK, map[string]any{"total_count": 0, "workflow_runs": []any{}}
+		})
+		m.Machine["GITHUB_API_URL"] = s.URL
+		// GitHub's own program takes what the step gives it, and refuses anything else.
+		bin, issue := t.TempDir(), filepath.Join(t.TempDir(), "issue")
+		gh := `#!/bin/sh
+set -eu
+[ "$#" = 6 ] && [ "$1 $2 $3 $5" = "issue create --title --body-file" ] && [ "$GH_TOKEN" = "` + forgetest.Token + `" ]
+{ printf '%s\n' "$4"; cat "$6"; } > "` + issue + `"
+`
+		if err := os.WriteFile(filepath.Join(bin, "gh"), []byte(gh), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		m.Machine["PATH"] = bin + string(filepath.ListSeparator) + os.Getenv("PATH")
+		started := workflowtest.Walk(t, m.Jobs, m.Contexts(), func(id string, needs map[string]any) string {
+			if id != "rules" { // its questions are tested with ci:rules
+				if done := m.Run(id, needs); done.Code != 0 {
+					t.Errorf("%s: exit code %d:\n%s", id, done.Code, done.Log)
+				}
+			}
+			return "success"
+		})
+		if started["rules"] != "success" || started["weekly"] != "success" || started["monthly"] != "skipped" || started["quarterly"] != "skipped" {
+			t.Errorf("jobs: %v", started)
+		}
+		told, err := os.ReadFile(issue)
+		if err != nil || !strings.Contains(strings.SplitN(string(told), "\n", 2)[0], "Weekly") || !strings.Contains(string(told), "What this rests on") {
+			t.Errorf("the issue is %q, %v", told, err)
+		}
+	})
+
 	t.Run("weekly: what can't be judged", func(t *testing.T) {
 		m.T = t
 		m.Begin(workflowtest.Event{Name: "schedule", Ref: "refs/heads/main", Payload: map[string]any{"schedule": "0 2 * * 0"}})

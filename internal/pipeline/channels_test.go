@@ -109,7 +109,7 @@ func (c *channels) remembers(runs []pastRun) {
 	day := time.Now().AddDate(0, 0, -historyDays).UTC().Format(time.DateOnly)
 	listed := make([]map[string]any, 0, len(runs))
 	for _, run := range slices.Backward(runs) {
-		listed = append(listed, map[string]any{"id": run.number, "event": run.event, "head_sha": run.commit, "html_url": "https://github.com/x"})
+		listed = append(listed, map[string]any{"id": run.number, "event": run.event.Name, "head_sha": run.event.SHA, "html_url": "https://github.com/x"})
 	}
 	content, err := json.Marshal(map[string]any{"total_count": len(runs), "workflow_runs": listed})
 	if err != nil {

@@ -24,8 +24,11 @@ const (
 	recentRuns = 10
 )
 
+// importedDir, below the state directory, is where what the runs of CI have left is put.
+const importedDir = "imported"
+
 // CIHistory takes the reports that earlier runs of the pipeline have left as artifacts into the history of a machine that
-// has none, and the deploys that they tell of.
+// has none, and the deploys that they tell of. The newest coverage by file is kept beside it.
 func CIHistory(ctx context.Context, s *Session) error { return s.fromArtifacts(ctx, historyRuns) }
 
 func (s *Session) fromArtifacts(ctx context.Context, most int) error {
@@ -40,12 +43,15 @@ func (s *Session) fromArtifacts(ctx context.Context, most int) error {
 	if more {
 		s.say("only the newest %d runs are looked at", most)
 	}
-	dir := filepath.Join(s.State, "imported")
-	n := 0
+	dir := filepath.Join(s.State, importedDir)
+	n, covered := 0, false
 	for _, run := range runs {
 		names := []string{reportName}
 		if run.Event == "push" { // the author of a pull request could make up what was deployed
 			names = append(names, history.DeploysName)
+			if !covered {
+				names = append(names, coverageName)
+			}
 		}
 		files, err := client.Files(ctx, run, artifactsName, names...)
 		if err != nil {
@@ -59,6 +65,7 @@ func (s *Session) fromArtifacts(ctx context.Context, most int) error {
 			if file.Name == reportName {
 				n++
 			}
+			covered = covered || file.Name == coverageName
 		}
 	}
 	s.say("%s reports of %s runs since %s were found", strconv.Itoa(n), strconv.Itoa(len(runs)), s.Host.Now().AddDate(0, 0, -historyDays).Format(time.DateOnly))

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rhysd/actionlint"
+
 	"github.com/meter-ml/meter-pipeline/internal/evidence"
 	"github.com/meter-ml/meter-pipeline/internal/forge/forgetest"
 	"github.com/meter-ml/meter-pipeline/internal/freeport"
@@ -45,11 +47,11 @@ type delivery struct {
 
 // A pastRun is a run of the workflow that is over.
 type pastRun struct {
-	number        int
-	event, commit string
-	artifacts     string                       // a directory for each
-	jobs          map[string]workflowtest.Past // that ran
-	result        map[string]string            // of all
+	number    int
+	event     workflowtest.Event
+	artifacts string                       // a directory for each
+	jobs      map[string]workflowtest.Past // that ran
+	result    map[string]string            // of all
 }
 
 func newDelivery(t *testing.T, machine *imagetest.Machine) *delivery {
@@ -188,10 +190,39 @@ func (d *delivery) push(branch string) pastRun {
 // play runs the jobs that an event starts. Those of which it is known how they end are not run.
 func (d *delivery) play(event workflowtest.Event, known ...string) pastRun {
 	d.run.T.Helper()
-	run := pastRun{number: len(d.earlier) + 1, event: event.Name, commit: event.SHA, artifacts: d.t.TempDir(), jobs: map[string]workflowtest.Past{}}
-	event.Run = strconv.Itoa(run.number)
+	run := pastRun{number: len(d.earlier) + 1, event: event, artifacts: d.t.TempDir(), jobs: map[string]workflowtest.Past{}}
+	run.event.Run = strconv.Itoa(run.number)
+	d.start(&run, known)
+	d.earlier = append(d.earlier, run)
+	return run
+}
+
+// again runs the jobs of the last run again that failed, and those that need them, as GitHub's "Re-run failed jobs" does.
+func (d *delivery) again() pastRun {
+	d.run.T.Helper()
+	last := len(d.earlier) - 1
+	run := d.earlier[last]
+	var failed func(id string) bool
+	failed = func(id string) bool {
+		return run.result[id] == "failure" || slices.ContainsFunc(d.run.Jobs[id].Needs, func(need *actionlint.String) bool { return failed(need.Value) })
+	}
+	var known []string
+	for id, result := range run.result {
+		if result == "success" && !failed(id) {
+			known = append(known, id)
+		}
+	}
+	run.event.Attempt, run.jobs = "2", map[string]workflowtest.Past{}
+	d.earlier = d.earlier[:last] // it is not over any more
+	d.start(&run, known)
+	d.earlier = append(d.earlier, run)
+	return run
+}
+
+func (d *delivery) start(run *pastRun, known []string) {
+	d.run.T.Helper()
 	d.run.Artifacts = run.artifacts
-	d.run.Begin(event)
+	d.run.Begin(run.event)
 	ours := maps.Clone(d.run.Machine)
 	defer func() { d.run.Machine = ours }()
 	run.result = workflowtest.Walk(d.run.T, d.run.Jobs, d.run.Contexts(), func(id string, needs map[string]any) string {
@@ -214,8 +245,6 @@ func (d *delivery) play(event workflowtest.Event, known ...string) pastRun {
 		}
 		return "success"
 	})
-	d.earlier = append(d.earlier, run)
-	return run
 }
 
 // ended demands that just these jobs passed and failed, and that the others were not started.
@@ -230,6 +259,27 @@ func (d *delivery) ended(run pastRun, passed, failed string) {
 		if want := slices.Sorted(slices.Values(strings.Fields(want))); !slices.Equal(got[result], want) {
 			d.run.T.Fatalf("jobs of %s: %q, want %q", result, got[result], want)
 		}
+	}
+}
+
+// killed kills the new release in production as soon as users meet it. What it returns waits for that.
+func (d *delivery) killed() (wait func()) {
+	end := make(chan error, 1)
+	go func() {
+		status, err := shifting(d.run.T.Context(), filepath.Join(d.state, "production"), 10*time.Minute)
+		if err == nil {
+			cmd := exec.CommandContext(d.run.T.Context(), "docker", "kill", fmt.Sprintf("%s-model-api-%s-1", status.Project, status.Roll.Slot))
+			cmd.Env = append(os.Environ(), "DOCKER_HOST="+d.run.Machine["DOCKER_HOST"])
+			var out []byte
+			if out, err = cmd.CombinedOutput(); err != nil {
+				err = fmt.Errorf("docker kill: %w: %s", err, out)
+			}
+		}
+		end <- err
+	}()
+	return func() {
+		d.run.T.Helper()
+		d.do(<-end)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/notify"
+	"github.com/meter-ml/meter-pipeline/internal/plain"
 	"github.com/meter-ml/meter-pipeline/internal/wholefile"
 	"github.com/meter-ml/meter-pipeline/internal/worktree"
 )
@@ -22,12 +23,15 @@ const (
 	newsName    = "news.json" // in a run's directory
 	newsSchema  = 1
 	longestNews = 4 << 20 // bytes
+
+	attemptVariable = "GITHUB_RUN_ATTEMPT" // counts how often a run of the workflow was started anew
 )
 
 // news is what came about on an environment. A job that deploys has no channel and may write no record, so it hands its
 // news on with its run directory, to the job that tells.
 type news struct {
 	Schema   int
+	Attempt  string // at the workflow's run
 	Releases []notify.Release
 	Alarms   []notify.Alarm
 }
@@ -42,7 +46,7 @@ func (s *Session) spread(ctx context.Context, n news) error {
 		s.tellNews(ctx, n)
 		return nil
 	}
-	n.Schema = newsSchema
+	n.Schema, n.Attempt = newsSchema, s.Host.Get(attemptVariable)
 	content, err := json.MarshalIndent(n, "", "  ")
 	if err == nil {
 		err = errors.Join(os.MkdirAll(s.runDir(), 0o755), wholefile.Write(filepath.Join(s.runDir(), newsName), append(content, '\n'), 0o644))
@@ -64,7 +68,7 @@ func (s *Session) tellNews(ctx context.Context, n news) {
 }
 
 // tellHandedOn tells what jobs before this one have handed on. The author of a pull request could make it up, and deploys
-// nothing.
+// nothing. Of a run that was started anew, the jobs of earlier attempts left theirs, too.
 func (s *Session) tellHandedOn(ctx context.Context, runs []*engine.Run) {
 	if worktree.CIFrom(s.Host.Get).Pull() != "" {
 		return
@@ -74,6 +78,10 @@ func (s *Session) tellHandedOn(ctx context.Context, runs []*engine.Run) {
 		found, err := readNews(filepath.Join(run.Dir, newsName))
 		if err != nil {
 			s.say("notify: nobody is told what run %s deployed: %v", run.ID, err)
+			continue
+		}
+		if mine := s.Host.Get(attemptVariable); found.Attempt != "" && mine != "" && found.Attempt != mine {
+			s.say("notify: what run %s deployed is not told again: that was for attempt %s to do", run.ID, plain.Line(found.Attempt))
 			continue
 		}
 		all.Releases, all.Alarms = append(all.Releases, found.Releases...), append(all.Alarms, found.Alarms...)

@@ -17,7 +17,7 @@ import (
 func TestNewsIsHandedOn(t *testing.T) {
 	n := newNewsroom(t)
 	whole := n.host.Env
-	n.host.Env = append(slices.Clone(whole), "SLACK_WEBHOOK_URL=", "GITHUB_TOKEN=")
+	n.host.Env = append(slices.Clone(whole), "SLACK_WEBHOOK_URL=", "GITHUB_TOKEN=", "GITHUB_RUN_ATTEMPT=1")
 	n.judge(engine.StatusPassed)
 	runs, err := filepath.Glob(filepath.Join(n.host.Dir, ".pipeline", "runs", "*"))
 	if err != nil || len(runs) != 1 {
@@ -35,13 +35,20 @@ func TestNewsIsHandedOn(t *testing.T) {
 		t.Errorf("it was told %q and said %s", n.slack, said)
 	}
 
-	n.host.Env = append(slices.Clone(whole), `PIPELINE_JOBS={"unit":{"result":"success"}}`)
+	n.host.Env = append(slices.Clone(whole), `PIPELINE_JOBS={"unit":{"result":"success"}}`, "GITHUB_RUN_ATTEMPT=1")
 	_, _, said = n.act(NotifyReports(filepath.Dir(runs[0])))
 	if len(n.slack) != 3 || !strings.Contains(n.slack[1], "Deploy Rolled Back") || !strings.Contains(n.slack[2], "HighErrorRate") {
 		t.Errorf("Slack: %q\n%s", n.slack, said)
 	}
 	if got := strings.Join(n.github, "|"); !strings.HasSuffix(got, "|failure") {
 		t.Errorf("GitHub: %s\n%s", got, said)
+	}
+
+	// When failed jobs are run again, what they did before is not told again.
+	n.slack = nil
+	n.host.Env = append(slices.Clone(whole), "GITHUB_RUN_ATTEMPT=2")
+	if _, _, said = n.act(NotifyReports(filepath.Dir(runs[0]))); len(n.slack) != 1 || !strings.Contains(said, "that was for attempt 1 to do") {
+		t.Errorf("Slack: %q\n%s", n.slack, said)
 	}
 
 	// What the author of a pull request may have made up is not believed, and what is none is said.

@@ -1,18 +1,18 @@
 package pipeline
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
-	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/plain"
 	"github.com/meter-ml/meter-pipeline/internal/report/maintenance"
 	"github.com/meter-ml/meter-pipeline/internal/stage/benchmark"
@@ -27,7 +27,7 @@ const (
 func (s *Session) outdatedPython(ctx context.Context) maintenance.Outdated {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	newer, all, err := s.Provisioner.Outdated(ctx)
+	newer, all, err := s.Provisioner.Outdated(ctx, func(text string) { s.say("python: %s", text) })
 	if err != nil {
 		return maintenance.Outdated{Unknown: reason(err)}
 	}
@@ -55,60 +55,9 @@ func pythonPackages(newer, all []byte) maintenance.Outdated {
 	return o
 }
 
-// outdatedGo asks the module proxy about the modules that go.mod requires itself; what those bring follows them.
-func (s *Session) outdatedGo(ctx context.Context) maintenance.Outdated {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
-	out, err := s.Runner.Run(ctx, engine.Invocation{
-		Program: "go", Args: []string{"list", "-m", "-u", "-e", "-mod=readonly", "-json", "all"}, Dir: s.Host.Dir, Env: unsigning(s.Host.Env),
-	})
-	if err == nil && out.ExitCode != 0 {
-		err = fmt.Errorf("go list ended with exit code %d: %s", out.ExitCode, lastLine(out.Stderr))
-	}
-	if err != nil {
-		return maintenance.Outdated{Unknown: reason(err)}
-	}
-	return goModules(out.Stdout)
-}
-
-// goModules reads `go list -m -u -json all`, one object after the other.
-func goModules(list []byte) maintenance.Outdated {
-	var o maintenance.Outdated
-	var silent []string
-	for decoder := json.NewDecoder(bytes.NewReader(list)); ; {
-		var m struct {
-			Path, Version  string
-			Main, Indirect bool
-			Update         *struct{ Version string }
-			Error          *struct{ Err string }
-		}
-		err := decoder.Decode(&m)
-		switch {
-		case errors.Is(err, io.EOF) && len(silent) > 0:
-			o.Unknown = "the proxy does not tell of " + strings.Join(silent, ", ")
-			return o
-		case errors.Is(err, io.EOF) && o.Looked > 0:
-			return o
-		case errors.Is(err, io.EOF):
-			return maintenance.Outdated{Unknown: "go list names no module that go.mod requires"}
-		case err != nil:
-			return maintenance.Outdated{Unknown: "the list of go can't be read: " + reason(err)}
-		case m.Main || m.Indirect:
-			continue
-		case m.Error != nil:
-			silent = append(silent, plain.Line(m.Path))
-			continue
-		}
-		o.Looked++
-		if m.Update != nil {
-			o.Packages = append(o.Packages, maintenance.Package{Name: plain.Line(m.Path), Have: plain.Line(m.Version), Latest: plain.Line(m.Update.Version)})
-		}
-	}
-}
-
 // leastCovered ranks the files of the newest coverage that is kept.
 func (s *Session) leastCovered() maintenance.Coverage {
-	run, content, err := s.newestArtifact("coverage.json")
+	run, content, err := s.newestCoverage()
 	if err != nil {
 		return maintenance.Coverage{Unknown: reason(err)}
 	}
@@ -122,7 +71,7 @@ func (s *Session) leastCovered() maintenance.Coverage {
 		} `json:"files"`
 	}
 	if err := json.Unmarshal(content, &report); err != nil || len(report.Files) == 0 {
-		return maintenance.Coverage{Unknown: "coverage.json of run " + run + " can't be read"}
+		return maintenance.Coverage{Unknown: coverageName + " of run " + run + " can't be read"}
 	}
 	c := maintenance.Coverage{Run: run}
 	for path, file := range report.Files {
@@ -135,6 +84,33 @@ func (s *Session) leastCovered() maintenance.Coverage {
 	})
 	c.Files = c.Files[:min(leastListed, len(c.Files))]
 	return c
+}
+
+const coverageName = "coverage.json" // among a run's artifacts
+
+// newestCoverage is that of the newest run here; where there is none, that of CI's.
+func (s *Session) newestCoverage() (run string, content []byte, err error) {
+	here, err := filepath.Glob(filepath.Join(s.State, "runs", "*", "artifacts", coverageName))
+	if err != nil {
+		return "", nil, err
+	}
+	if len(here) > 0 { // by name, which is by time
+		path := here[len(here)-1]
+		content, err = os.ReadFile(path)
+		return filepath.Base(filepath.Dir(filepath.Dir(path))), content, err
+	}
+	imported, err := filepath.Glob(filepath.Join(s.State, importedDir, "*", coverageName))
+	if err != nil || len(imported) == 0 {
+		return "", nil, errors.Join(errors.New("no run that is kept has a "+coverageName+": run `mage unit`, or `mage ci:history` for that of CI"), err)
+	}
+	number := func(path string) int { // of CI's run, with which the directory's name begins
+		digits, _, _ := strings.Cut(filepath.Base(filepath.Dir(path)), "-")
+		n, _ := strconv.Atoi(digits)
+		return n
+	}
+	path := slices.MaxFunc(imported, func(a, b string) int { return cmp.Compare(number(a), number(b)) })
+	content, err = os.ReadFile(path)
+	return fmt.Sprintf("%d of CI", number(path)), content, err
 }
 
 // baselines are those that benchmarks are compared with.

@@ -261,6 +261,20 @@ func TestReportsOfJobsAreTold(t *testing.T) {
 	}
 }
 
+// Of failed jobs that were run again, both reports are there.
+func TestJobsRunAgainAreARecovery(t *testing.T) {
+	n := newNewsroom(t)
+	n.judge(engine.StatusFailed)
+	n.judge(engine.StatusPassed)
+	if err := os.Remove(filepath.Join(n.host.Dir, ".pipeline", "history.jsonl")); err != nil { // CI's machine has none
+		t.Fatal(err)
+	}
+	n.slack = nil
+	if code, _, said := n.act(NotifyReports(filepath.Join(".pipeline", "runs"))); code != engine.ExitPassed || len(n.slack) != 1 || !strings.Contains(n.slack[0], "CI/CD Pipeline Recovered") {
+		t.Errorf("%d %s %s", code, n.slack, said)
+	}
+}
+
 func TestHeadOfAPullRequest(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "event.json")
 	for content, want := range map[string]string{

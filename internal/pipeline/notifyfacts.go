@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/handover"
@@ -21,9 +22,14 @@ func (s *Session) before(runs ...*engine.Run) *notify.Before {
 		s.say("notify: whether this is a recovery is not known: %v", err)
 		return nil
 	}
+	// A job that was run again has two of them, and the history of a machine of CI has neither.
+	all := slices.Clone(past.Runs)
+	for _, run := range runs {
+		all = append(all, history.Of(run))
+	}
 	var found *notify.Before
 	for _, run := range runs {
-		b := lastOf(past.Runs, run)
+		b := lastOf(all, run)
 		if b != nil && (found == nil || found.Status == engine.StatusPassed) {
 			found = b
 		}

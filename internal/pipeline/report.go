@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
@@ -160,22 +158,4 @@ func (s *Session) publish(_ context.Context, r maintenance.Report) error {
 	}
 	_, err = file.WriteString(text)
 	return errors.Join(err, file.Close())
-}
-
-// newestArtifact is the file of that name of the newest run that has it.
-func (s *Session) newestArtifact(name string) (run string, content []byte, err error) {
-	runs, err := os.ReadDir(filepath.Join(s.State, "runs"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", nil, err
-	}
-	for i := len(runs) - 1; i >= 0; i-- {
-		content, err = os.ReadFile(filepath.Join(s.State, "runs", runs[i].Name(), "artifacts", filepath.FromSlash(name)))
-		if err == nil {
-			return runs[i].Name(), content, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", nil, err
-		}
-	}
-	return "", nil, fmt.Errorf("no run that is kept has a %s: run `mage unit`", strings.TrimSpace(name))
 }

@@ -194,7 +194,8 @@ func TestHistoryOfCI(t *testing.T) {
 	report := `{"schema_version": 1, "id": "20260101-000000-aaaaaaaa", "target": "unit", "status": "failed", "exit_code": 1, "branch": "main",
 		"started": "2026-01-01T00:00:00Z", "seconds": 5, "stages": []}`
 	deploys := `{"schema": 1, "deploys": [{"environment": "staging", "release": "r%s", "status": "done", "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:01:00Z"}]}`
-	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/1/zip", http.StatusOK, archived(t, map[string]string{"report.json": report, history.DeploysName: fmt.Sprintf(deploys, "1")}))
+	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/1/zip", http.StatusOK, archived(t, map[string]string{"report.json": report, history.DeploysName: fmt.Sprintf(deploys, "1"),
+		"artifacts/coverage.json": `{"files": {"src/a.py": {"summary": {"percent_covered": 50, "num_statements": 4, "missing_lines": 2}}}}`}))
 	// The author of a pull request makes up a deploy.
 	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/3/zip", http.StatusOK,
 		archived(t, map[string]string{history.DeploysName: fmt.Sprintf(deploys, "2")}))
@@ -207,6 +208,9 @@ func TestHistoryOfCI(t *testing.T) {
 	}
 	if all, err := history.Read(k.historyPath()); err != nil || len(all.Deploys) != 1 || all.Deploys[0].Release != "r1" {
 		t.Errorf("%+v, %v", all.Deploys, err)
+	}
+	if c := k.leastCovered(); c.Unknown != "" || c.Run != "5 of CI" || len(c.Files) != 1 || c.Files[0].Missing != 2 {
+		t.Errorf("%+v", c)
 	}
 	if !strings.Contains(k.said(), "1 reports of 2 runs since 2026-01-02") {
 		t.Errorf("it says %q", k.said())

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,9 +13,9 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/workflow/workflowtest"
 )
 
-// TestEngineWorkflow plays a delivery of this repository by the committed workflow: a push of develop, a bad
-// push of main, the merge that mends it, and a fork's pull request. Each job's own steps run in a checkout of its own; images are built,
-// pushed and deployed for real; the channels are real servers.
+// TestEngineWorkflow plays a delivery of this repository by the committed workflow: a push of develop, a bad push of main, the
+// merge that mends it, its version, a hotfix that is rolled back and tried again, and a fork's pull request. Each job's own
+// steps run in a checkout of its own; images are built, pushed and deployed for real; the channels are real servers.
 func TestEngineWorkflow(t *testing.T) {
 	d := newDelivery(t, machine.Get(t))
 	for _, part := range []struct {
@@ -23,6 +25,9 @@ func TestEngineWorkflow(t *testing.T) {
 		{"push of develop", developIsStaged},
 		{"push of main that is not formatted", badPushIsTold},
 		{"merge into main", mergeIsPromoted},
+		{"tag of a version", versionIsNamed},
+		{"hotfix of main that dies as users meet it", hotfixIsRolledBack},
+		{"its failed jobs again", hotfixIsDeployed},
 		{"what is remembered", deliveriesAreRemembered},
 		{"pull request of a fork", forkIsJudged},
 	} {
@@ -39,7 +44,7 @@ const sources = "quality security unit data "
 func developIsStaged(t *testing.T, d *delivery) {
 	run := d.push("develop")
 	d.ended(run, sources+"release staging scanning notify", "")
-	commit := run.commit[:10]
+	commit := run.event.SHA[:10]
 	slack, letters := d.channels.told()
 	holds(t, slack, "CI/CD Pipeline Successful", "develop", "Deploy to this machine", d.registry.Host+"/meter-ml/model-api", "actions/runs/1")
 	holds(t, slack, "Deploy Successful", "staging", commit, d.registry.Host+"/meter-ml/model-api@sha256:", "ada@github")
@@ -47,7 +52,7 @@ func developIsStaged(t *testing.T, d *delivery) {
 	if len(slack) != 2 || len(letters) != 1 {
 		t.Errorf("%d messages and %d letters:\n%s\n---\n%s", len(slack), len(letters), strings.Join(slack, "\n"), strings.Join(letters, "\n"))
 	}
-	d.recorded("staging", run.commit, "success")
+	d.recorded("staging", run.event.SHA, "success")
 	for _, stage := range strings.Fields(sources + "image integration benchmark staging") {
 		if state := d.channels.github.Statuses["pipeline/"+stage]["state"]; state != "success" {
 			t.Errorf("the commit's status pipeline/%s is %v", stage, state)
@@ -139,7 +144,65 @@ func mergeIsPromoted(t *testing.T, d *delivery) {
 		holds(t, messages, "CI/CD Pipeline Recovered", "main")
 		holds(t, messages, "Deploy Successful", "production", d.registry.Host+"/meter-ml/model-api@sha256:", "ada@github")
 	}
-	d.recorded("production", run.commit, "success")
+	d.recorded("production", run.event.SHA, "success")
+}
+
+// versionIsNamed: a tag builds nothing, and names what was deployed.
+func versionIsNamed(t *testing.T, d *delivery) {
+	d.run.Git("tag", "v1.0.0", "main")
+	run := d.play(workflowtest.Event{
+		Name: "push", Ref: "refs/tags/v1.0.0", SHA: d.run.Git("rev-parse", "main"), Payload: map[string]any{"before": strings.Repeat("0", 40)},
+	})
+	d.ended(run, "retag notify", "")
+	for _, image := range []string{"model-api", "mlflow", "airflow"} {
+		if tags := d.registry.Tags("meter-ml/" + image); !slices.Contains(tags, "v1.0.0") {
+			t.Errorf("the tags of %s are %q", image, tags)
+		}
+	}
+	slack, _ := d.channels.told()
+	holds(t, slack, "CI/CD Pipeline Successful", "v1.0.0")
+}
+
+// hotfixIsRolledBack: a hotfix is built, and staged first in the same run. In production it dies when it has some of the
+// traffic.
+func hotfixIsRolledBack(t *testing.T, d *delivery) {
+	d.run.Git("checkout", "-q", "main")
+	content, err := os.ReadFile(filepath.Join(d.run.Origin, "src/monitoring/__init__.py"))
+	d.do(err)
+	d.run.Commit("Mend it at once", map[string]string{"src/monitoring/__init__.py": string(content) + "\nHOTFIX = True\n"})
+	killed := d.killed()
+	run := d.push("main")
+	killed()
+	d.ended(run, sources+"release staging scanning notify", "production")
+	slack, letters := d.channels.told()
+	for _, messages := range [][]string{slack, letters} {
+		holds(t, messages, "CI/CD Pipeline Failed", "main", "Mend it at once", "production")
+		holds(t, messages, "Deploy Rolled Back", "production", "is not healthy")
+	}
+	holds(t, slack, "Deploy Successful", "staging")
+	d.recorded("staging", run.event.SHA, "success")
+	d.recorded("production", run.event.SHA, "failure")
+	if state := d.channels.github.Statuses["pipeline/production"]["state"]; state != "failure" {
+		t.Errorf("the commit's status is %v", state)
+	}
+}
+
+// hotfixIsDeployed: whoever has the failed jobs run again gets the same images into production, and nobody is told anything
+// twice.
+func hotfixIsDeployed(t *testing.T, d *delivery) {
+	run := d.again()
+	d.ended(run, sources+"release staging production scanning notify", "")
+	if _, ran := run.jobs["release"]; ran || len(run.jobs) != 2 {
+		t.Errorf("these jobs ran again: %v", slices.Collect(maps.Keys(run.jobs)))
+	}
+	slack, letters := d.channels.told()
+	for _, messages := range [][]string{slack, letters} {
+		holds(t, messages, "CI/CD Pipeline Recovered", "main", "Mend it at once")
+		holds(t, messages, "Deploy Successful", "production", run.event.SHA[:10])
+		if all := strings.Join(messages, "\n"); strings.Contains(all, "Rolled Back") || strings.Contains(all, "staging") && strings.Contains(all, "Deploy Successful: staging") {
+			t.Errorf("it is told again:\n%s", all)
+		}
+	}
 }
 
 // deliveriesAreRemembered: whoever takes the artifacts into a history of his own has the deploys with their figures.
@@ -157,13 +220,23 @@ func deliveriesAreRemembered(t *testing.T, d *delivery) {
 	}, "ci:history")
 	for _, dir := range []string{byHand, byAPI} {
 		out := d.target(dir, nil, "report:dashboard")
-		if !strings.Contains(out, "2 deploys") {
+		if !strings.Contains(out, "5 deploys") {
 			t.Errorf("the dashboard knows of other deploys: %s", out)
 		}
 		page, err := os.ReadFile(filepath.Join(dir, ".pipeline/reports/dashboard.html"))
 		d.do(err)
 		holds(t, []string{string(page)}, "Deployment frequency", "Change lead time", "production", "staging")
 		keep(t, page)
+		d.target(dir, nil, "report:weekly")
+		weekly, err := filepath.Glob(filepath.Join(dir, ".pipeline/reports/weekly-*.md"))
+		if err != nil || len(weekly) != 1 {
+			t.Fatal(weekly, err)
+		}
+		text, err := os.ReadFile(weekly[0])
+		d.do(err)
+		if strings.Contains(string(text), "No whole run") || !strings.Contains(string(text), " runs passed: ") {
+			t.Errorf("the weekly report knows of no runs:\n%s", text)
+		}
 	}
 }
 

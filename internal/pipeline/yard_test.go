@@ -375,17 +375,24 @@ func (y *yard) leaks() {
 // shifting waits until the traffic of an environment is being shifted.
 func (y *yard) shifting(environment string) {
 	y.t.Helper()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(100 * time.Millisecond) {
-		content, err := os.ReadFile(filepath.Join(y.state, environment, "status.json"))
+	if _, err := shifting(y.t.Context(), filepath.Join(y.state, environment), time.Minute); err != nil {
+		y.t.Fatal(err)
+	}
+}
+
+// shifting waits until traffic is being shifted on a target, and returns what its agent says then.
+func shifting(ctx context.Context, state string, patience time.Duration) (wire.Status, error) {
+	for until := time.Now().Add(patience); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+		content, err := os.ReadFile(filepath.Join(state, "status.json"))
 		if err != nil {
 			continue
 		}
 		status, err := wire.DecodeStatus(bytes.NewReader(content))
 		if err == nil && status.Roll != nil && status.Roll.Phase == rollout.Smoked {
-			return
+			return status, nil
 		}
 	}
-	y.t.Fatal("no traffic is being shifted")
+	return wire.Status{}, errors.Join(errors.New("no traffic is being shifted"), ctx.Err())
 }
 
 // docker asks the engine. What a container that has ended does not have is empty.

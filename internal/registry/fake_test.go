@@ -91,37 +91,35 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	tests := map[string]struct {
 		steps   []step
 		atLeast time.Duration
-		atMost  time.Duration
 		want    string // of the error; empty: success
 	}{
-		"429 with seconds": {[]step{head(answer(429, "Retry-After", "1")), head(found)}, time.Second, 3 * time.Second, ""},
+		"429 with seconds": {[]step{head(answer(429, "Retry-After", "1")), head(found)}, time.Second, ""},
 		"503 with a date": {[]step{head(func(w http.ResponseWriter, r *http.Request) {
 			answer(503, "Retry-After", time.Now().Add(2*time.Second).UTC().Format(http.TimeFormat))(w, r)
-		}), head(found)}, 500 * time.Millisecond, 4 * time.Second, ""},
-		"503 twice":             {[]step{head(answer(503)), head(answer(503)), head(found)}, 30 * time.Millisecond, time.Second, ""},
-		"500, 502, 504":         {[]step{head(answer(500)), head(answer(502)), head(answer(504)), head(found)}, 70 * time.Millisecond, time.Second, ""},
-		"a reset":               {[]step{head(reset), head(found)}, 0, time.Second, ""},
-		"not longer than asked": {[]step{head(answer(429, "Retry-After", "3600"))}, 0, time.Second, "given up after 1 tries"},
-		"not 400":               {[]step{head(answer(400))}, 0, time.Second, "400"},
-		"not 404":               {[]step{head(answer(404))}, 0, time.Second, "the registry has none"},
-		"not 403":               {[]step{head(answer(403))}, 0, time.Second, "refuses nobody in particular (403)"},
-		"not 501":               {[]step{head(answer(501))}, 0, time.Second, "501"},
+		}), head(found)}, 500 * time.Millisecond, ""},
+		"503 twice":             {[]step{head(answer(503)), head(answer(503)), head(found)}, 30 * time.Millisecond, ""},
+		"500, 502, 504":         {[]step{head(answer(500)), head(answer(502)), head(answer(504)), head(found)}, 70 * time.Millisecond, ""},
+		"a reset":               {[]step{head(reset), head(found)}, 0, ""},
+		"not longer than asked": {[]step{head(answer(429, "Retry-After", "3600"))}, 0, "given up after 1 tries"},
+		"not 400":               {[]step{head(answer(400))}, 0, "400"},
+		"not 404":               {[]step{head(answer(404))}, 0, "the registry has none"},
+		"not 403":               {[]step{head(answer(403))}, 0, "refuses nobody in particular (403)"},
+		"not 501":               {[]step{head(answer(501))}, 0, "501"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("DOCKER_CONFIG", t.TempDir())
 			host := scripted(t, test.steps...)
 			begun := time.Now()
-			_, err := impatient(t, registry.Options{Patience: 2500 * time.Millisecond}).Resolve(t.Context(), host+"/a/b:x")
-			took := time.Since(begun)
+			_, err := impatient(t, registry.Options{Patience: 20 * time.Second}).Resolve(t.Context(), host+"/a/b:x")
 			if test.want == "" && err != nil {
 				t.Error(err)
 			}
 			if test.want != "" {
 				contains(t, err, test.want)
 			}
-			if took < test.atLeast || took > test.atMost {
-				t.Errorf("it took %v, want %v to %v", took, test.atLeast, test.atMost)
+			if took := time.Since(begun); took < test.atLeast {
+				t.Errorf("it took %v, want at least %v", took, test.atLeast)
 			}
 		})
 	}
@@ -133,11 +131,10 @@ func TestPatienceEnds(t *testing.T) {
 		tries.Add(1)
 		return answer(503)
 	})
-	begun := time.Now()
-	_, err := impatient(t, registry.Options{Patience: 500 * time.Millisecond}).Resolve(t.Context(), host+"/a/b:x")
+	_, err := impatient(t, registry.Options{Patience: 2 * time.Second}).Resolve(t.Context(), host+"/a/b:x")
 	contains(t, err, "given up after", "503")
-	if took := time.Since(begun); took > time.Second || tries.Load() < 4 {
-		t.Errorf("%d tries in %v", tries.Load(), took)
+	if tries.Load() < 3 {
+		t.Errorf("%d tries", tries.Load())
 	}
 }
 
@@ -147,7 +144,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	defer cancel()
 	begun := time.Now()
 	_, err := impatient(t, registry.Options{Patience: time.Minute}).Resolve(ctx, host+"/a/b:x")
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 2*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) > 15*time.Second {
 		t.Errorf("after %v: %v", time.Since(begun), err)
 	}
 }

@@ -133,7 +133,6 @@ func TestRegistryDiesDuringPush(t *testing.T) {
 	repository := server.Host + "/meter-ml/model-api"
 	layout, digest := registrytest.Layout(t, 4<<10, 8<<10, 24<<20, 32<<20)
 	var once sync.Once
-	begun := time.Now()
 	_, err := impatient(t, registry.Options{}).Push(t.Context(), layout, digest, repository, func(done, total int64) {
 		// A small blob has arrived, and the large ones are on their way.
 		if done < total && len(server.Blobs(repository)) > 0 {
@@ -141,9 +140,6 @@ func TestRegistryDiesDuringPush(t *testing.T) {
 		}
 	})
 	contains(t, err, "push "+repository, "given up after", "is the registry "+server.Host+" there")
-	if took := time.Since(begun); took > 15*time.Second {
-		t.Errorf("it took %v to give up", took)
-	}
 	t.Logf("the error: %v", err)
 
 	server.Restart()

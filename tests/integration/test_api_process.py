@@ -206,7 +206,7 @@ def test_drain_is_bounded(tmp_path: Path) -> None:
             server.request("GET", "/health/live")
             server.terminate()
             server.process.wait(60)
-            assert time.monotonic() - started < 8
+            assert time.monotonic() - started < 20  # the default is 30
 
 
 def test_server_without_models_starts_and_finds_them_later(tmp_path: Path) -> None:

@@ -156,16 +156,12 @@ func TestServersThatFail(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			begun := time.Now()
 			_, err := p.channel("ada@example.org", "bob@example.org").Send(ctx, notifytest.Messages()["success"], t.Logf)
 			if f.want == "" && err != nil || f.want != "" && (err == nil || !strings.Contains(err.Error(), f.want)) {
 				t.Errorf("error %v, want %q", err, f.want)
 			}
 			if p.to() != f.got {
 				t.Errorf("letters to %q, want %q", p.to(), f.got)
-			}
-			if took := time.Since(begun); took > 5*time.Second {
-				t.Errorf("it took %v", took)
 			}
 			if err != nil && strings.Contains(err.Error(), p.Proof()) {
 				t.Errorf("the password is shown: %v", err)
@@ -233,7 +229,7 @@ func TestSilentServer(t *testing.T) {
 		c := New(Options{Server: Server{Host: "127.0.0.1", Port: listener.Addr().(*net.TCPAddr).Port, Implicit: implicit}, From: "a@example.org", To: []string{"b@example.org"}})
 		_, err = c.Send(ctx, notifytest.Messages()["success"], t.Logf)
 		cancel()
-		if err == nil || time.Since(begun) > 2*time.Second {
+		if err == nil || time.Since(begun) > 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
 	}

@@ -126,7 +126,7 @@ func Weekly(f Facts) Report {
 func Monthly(f Facts) Report {
 	return Report{
 		Kind: "monthly", Title: "Monthly maintenance of the pipeline, " + f.Now.UTC().Format("January 2006"), Period: f.period(30),
-		Sections: []Section{f.records(), f.success(30), outdated("Python packages", f.Python, "scripts/lock.sh --upgrade-package NAME"), outdated("Go modules", f.Go, "go get NAME@latest"), f.coverage(30), f.slowest(30)},
+		Sections: []Section{f.records(), f.success(30), outdated("Python packages", f.Python, "scripts/lock.sh --upgrade-package NAME"), outdated("Go modules", f.Go, "go get NAME@latest` in the directory of its go.mod, `go mod tidy"), f.coverage(30), f.slowest(30)},
 	}
 }
 

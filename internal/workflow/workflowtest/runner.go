@@ -1,6 +1,7 @@
 package workflowtest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ type Runner struct {
 type Event struct {
 	Name, Ref, SHA string
 	Base, Head     string // branches of a pull request
-	Run            string // its number
+	Run, Attempt   string // its number, and how often it was started
 	Payload        map[string]any
 }
 
@@ -46,6 +47,7 @@ type Past struct {
 	Code                  int
 	Took                  time.Duration
 	Log, Summary, RunID   string
+	Outputs               map[string]string // of the step that has some
 	Uploaded, Environment string
 	Scanned               []string // tools whose findings were uploaded
 }
@@ -109,9 +111,7 @@ func (r *Runner) Begin(event Event) {
 	if event.SHA == "" {
 		event.SHA = r.Git("rev-parse", "HEAD")
 	}
-	if event.Run == "" {
-		event.Run = "42"
-	}
+	event.Run, event.Attempt = cmp.Or(event.Run, "42"), cmp.Or(event.Attempt, "1")
 	content, err := json.Marshal(event.Payload)
 	if err != nil {
 		r.T.Fatal(err)
@@ -126,7 +126,7 @@ func (r *Runner) Begin(event Event) {
 func (r *Runner) Contexts() map[string]any {
 	return map[string]any{
 		"github": map[string]any{
-			"event_name": r.event.Name, "ref": r.event.Ref, "repository": r.Repository, "run_id": r.event.Run, "run_attempt": "1", "actor": "ada",
+			"event_name": r.event.Name, "ref": r.event.Ref, "repository": r.Repository, "run_id": r.event.Run, "run_attempt": r.event.Attempt, "actor": "ada",
 			"token": r.Token, "event": r.event.Payload,
 		},
 		"vars": asContext(r.Secrets[""]),
@@ -146,7 +146,7 @@ func (r *Runner) variables() map[string]string {
 	env := map[string]string{
 		"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": r.event.Name, "GITHUB_REF": r.event.Ref, "GITHUB_SHA": r.event.SHA,
 		"GITHUB_BASE_REF": r.event.Base, "GITHUB_HEAD_REF": r.event.Head, "GITHUB_EVENT_PATH": r.file, "GITHUB_REPOSITORY": r.Repository,
-		"GITHUB_SERVER_URL": "https://github.com", "GITHUB_RUN_ID": r.event.Run, "GITHUB_RUN_ATTEMPT": "1", "GITHUB_ACTOR": "ada",
+		"GITHUB_SERVER_URL": "https://github.com", "GITHUB_RUN_ID": r.event.Run, "GITHUB_RUN_ATTEMPT": r.event.Attempt, "GITHUB_ACTOR": "ada",
 		"RUNNER_NAME": "test", "RUNNER_ENVIRONMENT": "github-hosted", "RUNNER_OS": "Linux", "PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME"),
 	}
 	maps.Copy(env, r.Machine)
@@ -158,7 +158,7 @@ func (r *Runner) Run(id string, needs map[string]any) Past {
 	r.T.Helper()
 	began := time.Now()
 	job := r.Jobs[id]
-	j := &running{Runner: r, dir: filepath.Join(r.T.TempDir(), "work"), files: r.T.TempDir(), status: map[string]string{}, contexts: r.Contexts()}
+	j := &running{Runner: r, job: job, dir: filepath.Join(r.T.TempDir(), "work"), files: r.T.TempDir(), status: map[string]string{}, contexts: r.Contexts(), past: Past{Outputs: map[string]string{}}}
 	j.contexts["needs"], j.contexts["runner"] = needs, map[string]any{"os": "Linux"}
 	held := maps.Clone(r.Secrets[""])
 	if held == nil {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rhysd/actionlint"
@@ -17,6 +19,7 @@ import (
 type running struct {
 	*Runner
 
+	job        *actionlint.Job
 	dir, files string
 	contexts   map[string]any
 	status     map[string]string // of its steps
@@ -24,7 +27,7 @@ type running struct {
 }
 
 func (j *running) evaluator() *Evaluator {
-	j.contexts["steps"] = map[string]any{"run": map[string]any{"outputs": map[string]any{"run": j.past.RunID}}}
+	j.contexts["steps"] = map[string]any{"run": map[string]any{"outputs": asContext(j.past.Outputs)}}
 	return &Evaluator{T: j.T, Contexts: j.contexts, Status: j.status}
 }
 
@@ -75,14 +78,32 @@ func (j *running) script(script string, step *actionlint.Step) int {
 	output, _ := os.ReadFile(env["GITHUB_OUTPUT"]) // there is none if no run began
 	for line := range strings.Lines(string(output)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		if name != "run" {
+		if !j.asksFor(name) {
 			j.T.Fatalf("a step has the output %q, which nobody asked for", line)
 		}
-		j.past.RunID = value
+		j.past.Outputs[name] = value
 	}
+	j.past.RunID = j.past.Outputs["run"]
 	summary, _ := os.ReadFile(env["GITHUB_STEP_SUMMARY"])
 	j.past.Summary = string(summary)
 	return code
+}
+
+// asksFor reports whether a later step takes an output. Reports are written as Markdown and as HTML, whoever takes what.
+func (j *running) asksFor(name string) bool {
+	if name == "html" {
+		name = "markdown"
+	}
+	wanted := "steps.run.outputs." + name
+	return slices.ContainsFunc(j.job.Steps, func(step *actionlint.Step) bool {
+		if step.If != nil && strings.Contains(step.If.Value, wanted) {
+			return true
+		}
+		if step.Env == nil {
+			return false
+		}
+		return slices.ContainsFunc(slices.Collect(maps.Values(step.Env.Vars)), func(v *actionlint.EnvVar) bool { return strings.Contains(v.Value.Value, wanted) })
+	})
 }
 
 // action does in the place of an action what it does with the repository and with artifacts; the others are not for a

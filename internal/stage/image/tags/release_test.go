@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/handover"
@@ -18,6 +17,8 @@ import (
 func TestDeadRegistryLeavesNoTag(t *testing.T) {
 	server, images := registrytest.Start(t), built(t)
 	r := after(t, onMain, server, "meter-ml", images)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var mu sync.Mutex // blobs are sent at the same time
 	var said []string
 	r.scope.Log = func(format string, args ...any) {
@@ -27,10 +28,11 @@ func TestDeadRegistryLeavesNoTag(t *testing.T) {
 		if strings.HasSuffix(said[len(said)-1], "/model-api") {
 			server.Kill() // the first image has arrived, the second is about to be sent
 		}
+		if strings.Contains(said[len(said)-1], "connection refused; next try in") {
+			cancel() // nobody waits that long
+		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	if _, err := image.PushStep(r.project, image.PushOptions{}).Func(ctx, r.scope); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := image.PushStep(r.project, image.PushOptions{}).Func(ctx, r.scope); !errors.Is(err, context.Canceled) {
 		t.Errorf("to a registry that is dead: %v", err)
 	}
 	if log := strings.Join(said, "\n"); !strings.Contains(log, "mlflow@"+images[0].Digest+": 3 blobs sent") || !strings.Contains(log, "connection refused; next try in") {
