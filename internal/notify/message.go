@@ -115,6 +115,7 @@ type Origin struct {
 	RunURL     string // of the run in CI; may be empty
 	Pull       string
 	Change     Change
+	Version    string   // that the commit was tagged with, if the run is about that
 	Images     []string // that were built or pushed, with their digests or tags
 	Before     *Before
 	Mask       *plain.Mask

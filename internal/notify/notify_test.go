@@ -82,6 +82,15 @@ func TestDocumentedMessages(t *testing.T) {
 - Coverage: 88 % (at least 80 %)
 - Duration: 50 min 00 s
 `, passed, notify.Origin{Before: &notify.Before{Status: engine.StatusFailed, Commit: "abababab", Time: reporttest.Start().Add(-time.Hour)}}},
+		{"version", `✅ CI/CD Pipeline Successful
+- Verdict: pipeline passed in 50 min 00 s
+- Version: v1.2.3
+- Checks: All checks passed (1)
+- Docker images: named: a:v1.2.3@sha256:abab…
+- Tests: 95/95 passed
+- Coverage: 88 % (at least 80 %)
+- Duration: 50 min 00 s
+`, passed, notify.Origin{Version: "v1.2.3", Images: []string{"a:v1.2.3@sha256:abab…"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, lines(notify.FromRun(tt.run, tt.origin))); diff != "" {

@@ -68,11 +68,12 @@ func (m *Message) add(label, value string) {
 
 func (m *Message) facts(r report.Report, o Origin, c cleaner) {
 	m.add("Verdict", c.line(r.Verdict(), longestValue))
+	m.add("Version", c.line(o.Version, longestName))
 	m.add("Checks", checks(r))
 	if m.Event == Recovery {
 		m.add("Was red", c.line(red(*o.Before), longestValue))
 	}
-	m.add("Docker images", c.line(images(r, o.Images), longestValue))
+	m.add("Docker images", c.line(images(r, o), longestValue))
 	m.add("Tests", tests(r))
 	m.add("Coverage", coverage(r))
 	m.add("Duration", report.Duration(r.Run.Duration))
@@ -103,17 +104,21 @@ func red(b Before) string {
 	return text
 }
 
-func images(r report.Report, built []string) string {
+func images(r report.Report, o Origin) string {
 	for _, stage := range r.Run.Stages {
 		if stage.Name == "image" && stage.Status != engine.StatusPassed {
 			return "not all built and judged"
 		}
 	}
-	if len(built) == 0 {
+	if len(o.Images) == 0 {
 		return ""
 	}
-	text := "built: " + strings.Join(built[:min(len(built), listedImages)], ", ")
-	if more := len(built) - listedImages; more > 0 {
+	text := "built: "
+	if o.Version != "" { // a tag builds nothing
+		text = "named: "
+	}
+	text += strings.Join(o.Images[:min(len(o.Images), listedImages)], ", ")
+	if more := len(o.Images) - listedImages; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

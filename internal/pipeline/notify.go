@@ -93,7 +93,7 @@ func (s *Session) newsOrigin(ctx context.Context, commit, branch string) notify.
 	}
 	ci := worktree.CIFrom(s.Host.Get)
 	o := notify.Origin{
-		Project: s.Project.Name, Repository: s.repositoryURL(), Pull: ci.Pull(), Mask: plain.NewMask(s.channelSecrets()...),
+		Project: s.Project.Name, Repository: s.repositoryURL(), Pull: ci.Pull(), Version: ci.Tag(), Mask: plain.NewMask(s.channelSecrets()...),
 		Change: notify.Change{
 			Commit: commit, Branch: cmp.Or(ci.Branch(), ci.HeadRef, branch), Actor: s.Host.Get("GITHUB_ACTOR"),
 			Author:  worktree.Author(ctx, s.Runner, s.Host.Dir, env, worktree.State{Commit: commit}),

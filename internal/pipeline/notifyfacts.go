@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/meter-ml/meter-pipeline/internal/engine"
 	"github.com/meter-ml/meter-pipeline/internal/handover"
 	"github.com/meter-ml/meter-pipeline/internal/history"
@@ -57,7 +59,9 @@ func imagesOf(run *engine.Run) []string {
 	if pushed, err := handover.ReadPushed(artifacts); err == nil {
 		for _, image := range pushed.Images {
 			name := image.Repository
-			if len(image.Tags) > 0 {
+			if n := slices.IndexFunc(image.Tags, semver.IsValid); n >= 0 { // a version says more than the commit
+				name += ":" + image.Tags[n]
+			} else if len(image.Tags) > 0 {
 				name += ":" + image.Tags[0]
 			}
 			names = append(names, fmt.Sprintf("%s@%.19s…", name, image.Digest))
