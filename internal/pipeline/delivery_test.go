@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -24,6 +25,7 @@ import (
 	"github.com/meter-ml/meter-pipeline/internal/forge/forgetest"
 	"github.com/meter-ml/meter-pipeline/internal/freeport"
 	"github.com/meter-ml/meter-pipeline/internal/registry/registrytest"
+	"github.com/meter-ml/meter-pipeline/internal/rollout/agent/wire"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest"
 	"github.com/meter-ml/meter-pipeline/internal/stage/image/imagetest/standin"
 	"github.com/meter-ml/meter-pipeline/internal/stage/stagetest"
@@ -237,7 +239,7 @@ func (d *delivery) start(run *pastRun, known []string) {
 			d.run.Machine["SSL_CERT_FILE"] = d.trusted
 			d.channels.remembers(d.earlier)
 		}
-		past := d.run.Run(id, needs)
+		past := d.job(id, needs)
 		run.jobs[id] = past
 		d.run.T.Logf("%s: exit code %d in %.0f s\n%s", id, past.Code, past.Took.Seconds(), past.Log)
 		if past.Code != 0 {
@@ -262,23 +264,91 @@ func (d *delivery) ended(run pastRun, passed, failed string) {
 	}
 }
 
-// killed kills the new release in production as soon as users meet it. What it returns waits for that.
-func (d *delivery) killed() (wait func()) {
+// job runs a job. What is deployed stands still while one measures: on GitHub it would not be on the same machine.
+func (d *delivery) job(id string, needs map[string]any) workflowtest.Past {
+	d.run.T.Helper()
+	if id == "release" {
+		deployed, err := d.docker("ps", "--quiet", "--filter", "name=^meter-(staging|production)-")
+		d.do(err)
+		if ids := strings.Fields(deployed); len(ids) > 0 {
+			_, err := d.docker(append([]string{"pause"}, ids...)...)
+			d.do(err)
+			defer func() {
+				_, err := d.docker(append([]string{"unpause"}, ids...)...)
+				d.do(err)
+				d.well()
+			}()
+		}
+	}
+	return d.run.Run(id, needs)
+}
+
+// well waits until the agents say that all that is deployed is well.
+func (d *delivery) well() {
+	d.run.T.Helper()
+	for _, environment := range []string{"staging", "production"} {
+		dir := filepath.Join(d.state, environment)
+		if _, err := os.Stat(dir); err != nil {
+			continue // nothing is there yet
+		}
+		ill := "nobody has said how it is"
+		for until := time.Now().Add(3 * time.Minute); ill != ""; time.Sleep(200 * time.Millisecond) {
+			if content, err := os.ReadFile(filepath.Join(dir, "status.json")); err == nil {
+				ill = illness(content)
+			}
+			if time.Now().After(until) {
+				d.run.T.Fatalf("%s is not well: %s", environment, ill)
+			}
+		}
+	}
+}
+
+// illness is what an agent's status says is wrong, if it is of now; empty if all is well.
+func illness(content []byte) string {
+	status, err := wire.DecodeStatus(bytes.NewReader(content))
+	switch {
+	case err != nil:
+		return err.Error()
+	case time.Since(status.Written) > 10*time.Second:
+		return "its agents are silent"
+	case status.Trouble != "" || status.Activity != wire.Idle || status.Current == nil:
+		return fmt.Sprintf("it is %s: %s", status.Activity, status.Trouble)
+	case !status.Slots[status.Current.Slot].Healthy:
+		return "what serves is not healthy"
+	}
+	for name, service := range status.Services {
+		if !service.Healthy {
+			return name + " is not healthy"
+		}
+	}
+	return ""
+}
+
+// docker asks the engine that is deployed to.
+func (d *delivery) docker(args ...string) (string, error) {
+	cmd := exec.CommandContext(d.run.T.Context(), "docker", args...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+d.run.Machine["DOCKER_HOST"])
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("docker %s: %w: %s", args[0], err, out)
+	}
+	return string(out), err
+}
+
+// killed kills the new release in production as soon as users meet it. What it returns demands that it was.
+func (d *delivery) killed() (done func()) {
+	ctx, cancel := context.WithCancel(d.run.T.Context())
 	end := make(chan error, 1)
 	go func() {
-		status, err := shifting(d.run.T.Context(), filepath.Join(d.state, "production"), 10*time.Minute)
+		status, err := shifting(ctx, filepath.Join(d.state, "production"), time.Hour)
 		if err == nil {
-			cmd := exec.CommandContext(d.run.T.Context(), "docker", "kill", fmt.Sprintf("%s-model-api-%s-1", status.Project, status.Roll.Slot))
-			cmd.Env = append(os.Environ(), "DOCKER_HOST="+d.run.Machine["DOCKER_HOST"])
-			var out []byte
-			if out, err = cmd.CombinedOutput(); err != nil {
-				err = fmt.Errorf("docker kill: %w: %s", err, out)
-			}
+			_, err = d.docker("kill", fmt.Sprintf("%s-model-api-%s-1", status.Project, status.Roll.Slot))
 		}
 		end <- err
 	}()
 	return func() {
 		d.run.T.Helper()
+		cancel()
 		d.do(<-end)
 	}
 }

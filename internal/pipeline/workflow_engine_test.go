@@ -172,8 +172,8 @@ func hotfixIsRolledBack(t *testing.T, d *delivery) {
 	d.run.Commit("Mend it at once", map[string]string{"src/monitoring/__init__.py": string(content) + "\nHOTFIX = True\n"})
 	killed := d.killed()
 	run := d.push("main")
-	killed()
 	d.ended(run, sources+"release staging scanning notify", "production")
+	killed()
 	slack, letters := d.channels.told()
 	for _, messages := range [][]string{slack, letters} {
 		holds(t, messages, "CI/CD Pipeline Failed", "main", "Mend it at once", "production")
