@@ -194,8 +194,10 @@ func TestHistoryOfCI(t *testing.T) {
 	report := `{"schema_version": 1, "id": "20260101-000000-aaaaaaaa", "target": "unit", "status": "failed", "exit_code": 1, "branch": "main",
 		"started": "2026-01-01T00:00:00Z", "seconds": 5, "stages": []}`
 	deploys := `{"schema": 1, "deploys": [{"environment": "staging", "release": "r%s", "status": "done", "started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:01:00Z"}]}`
-	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/1/zip", http.StatusOK, archived(t, map[string]string{"report.json": report, history.DeploysName: fmt.Sprintf(deploys, "1"),
-		"artifacts/coverage.json": `{"files": {"src/a.py": {"summary": {"percent_covered": 50, "num_statements": 4, "missing_lines": 2}}}}`}))
+	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/1/zip", http.StatusOK, archived(t, map[string]string{
+		"report.json": report, history.DeploysName: fmt.Sprintf(deploys, "1"),
+		"artifacts/coverage.json": `{"files": {"src/a.py": {"summary": {"percent_covered": 50, "num_statements": 4, "missing_lines": 2}}}}`,
+	}))
 	// The author of a pull request makes up a deploy.
 	s.Answer("GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}", "actions/artifacts/3/zip", http.StatusOK,
 		archived(t, map[string]string{history.DeploysName: fmt.Sprintf(deploys, "2")}))
