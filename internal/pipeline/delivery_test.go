@@ -276,15 +276,15 @@ func (d *delivery) job(id string, needs map[string]any) workflowtest.Past {
 			defer func() {
 				_, err := d.docker(append([]string{"unpause"}, ids...)...)
 				d.do(err)
-				d.well()
+				d.well(time.Now())
 			}()
 		}
 	}
 	return d.run.Run(id, needs)
 }
 
-// well waits until the agents say that all that is deployed is well.
-func (d *delivery) well() {
+// well waits until the agents have looked since a time, and say that all that is deployed is well.
+func (d *delivery) well(since time.Time) {
 	d.run.T.Helper()
 	for _, environment := range []string{"staging", "production"} {
 		dir := filepath.Join(d.state, environment)
@@ -294,7 +294,7 @@ func (d *delivery) well() {
 		ill := "nobody has said how it is"
 		for until := time.Now().Add(3 * time.Minute); ill != ""; time.Sleep(200 * time.Millisecond) {
 			if content, err := os.ReadFile(filepath.Join(dir, "status.json")); err == nil {
-				ill = illness(content)
+				ill = illness(content, since)
 			}
 			if time.Now().After(until) {
 				d.run.T.Fatalf("%s is not well: %s", environment, ill)
@@ -303,14 +303,14 @@ func (d *delivery) well() {
 	}
 }
 
-// illness is what an agent's status says is wrong, if it is of now; empty if all is well.
-func illness(content []byte) string {
+// illness is what an agent's status says is wrong; empty if all is well.
+func illness(content []byte, since time.Time) string {
 	status, err := wire.DecodeStatus(bytes.NewReader(content))
 	switch {
 	case err != nil:
 		return err.Error()
-	case time.Since(status.Written) > 10*time.Second:
-		return "its agents are silent"
+	case status.Observed.Before(since):
+		return "its agents have not looked"
 	case status.Trouble != "" || status.Activity != wire.Idle || status.Current == nil:
 		return fmt.Sprintf("it is %s: %s", status.Activity, status.Trouble)
 	case !status.Slots[status.Current.Slot].Healthy:
