@@ -37,7 +37,7 @@ func imageTestStep(module string, ci bool) engine.Step {
 	step.Name, step.Judges, step.Rerun = "images", "images on a real container engine", "go test -run "+onEngine+" "+strings.Join(packages, " ")
 	step.Needs = []engine.Need{engine.NeedPython, engine.NeedGitleaks}
 	step.Slots = 1 // it often waits for the engine: what takes one core runs beside it
-	if ci { // where one can be started; elsewhere the tests look for it, and are skipped without
+	if ci {        // where one can be started; elsewhere the tests look for it, and are skipped without
 		onOneMachine(step.Command)
 	}
 	return step
