@@ -100,6 +100,18 @@ func TestDocumentedMessages(t *testing.T) {
 	}
 }
 
+// The release before serves again only where it does.
+func TestReleaseBefore(t *testing.T) {
+	for state, want := range map[notify.State]string{
+		notify.Started: "In place of", notify.Deployed: "In place of", notify.Failed: "In place of", notify.RolledBack: "Serves again",
+	} {
+		text := lines(notify.FromRelease(notify.Release{Environment: "production", Name: "v2", Previous: "v1", State: state}, notify.Origin{}))
+		if !strings.Contains(text, "- "+want+": v1\n") {
+			t.Errorf("%s: %s", state, text)
+		}
+	}
+}
+
 func TestEvents(t *testing.T) {
 	run := func(status engine.Status) *engine.Run { return &engine.Run{Status: status} }
 	before := func(status engine.Status) notify.Origin { return notify.Origin{Before: &notify.Before{Status: status}} }

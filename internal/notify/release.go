@@ -24,7 +24,7 @@ type Release struct {
 	Name        string // of the release
 	Commit      string // that it is made of
 	State       State
-	Previous    string // the release that serves again after a rollback
+	Previous    string // the release before it; after a rollback it serves again
 	Reason      string // why it failed, or why it was rolled back
 	Actor       string
 	Images      []string // by digest
@@ -68,7 +68,11 @@ func FromRelease(r Release, o Origin) Message {
 	}
 	m.add("Environment", r.Environment)
 	m.add("Release", r.Name)
-	m.add("Serves again", r.Previous)
+	if r.State == RolledBack {
+		m.add("Serves again", r.Previous)
+	} else {
+		m.add("In place of", r.Previous)
+	}
 	m.add("Reason", r.Reason)
 	m.add("Gates passed by", r.BreakGlass)
 	m.add("Images", c.line(strings.Join(r.Images, ", "), longestValue))
