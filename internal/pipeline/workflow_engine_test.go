@@ -177,7 +177,7 @@ func hotfixIsRolledBack(t *testing.T, d *delivery) {
 	slack, letters := d.channels.told()
 	for _, messages := range [][]string{slack, letters} {
 		holds(t, messages, "CI/CD Pipeline Failed", "main", "Mend it at once", "production")
-		holds(t, messages, "Deploy Rolled Back", "production", "is not healthy")
+		holds(t, messages, "Deploy Rolled Back", "production", "does not run any more")
 	}
 	holds(t, slack, "Deploy Successful", "staging")
 	d.recorded("staging", run.event.SHA, "success")
