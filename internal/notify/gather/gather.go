@@ -30,7 +30,7 @@ const (
 	schema        = 1
 )
 
-// Reports reads every report.json below a directory, sorted by the runs' names, which is by time. Two of the same run
+// Reports reads every report.json below a directory, sorted by when the runs began. Two of the same run
 // are one. The directory of each becomes the run's.
 func Reports(ctx context.Context, dir string) ([]*engine.Run, error) {
 	root, err := os.OpenRoot(dir)
@@ -63,7 +63,9 @@ func Reports(ctx context.Context, dir string) ([]*engine.Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gather reports: %w", err)
 	}
-	return slices.SortedFunc(maps.Values(runs), func(a, b *engine.Run) int { return cmp.Compare(a.ID, b.ID) }), nil
+	return slices.SortedFunc(maps.Values(runs), func(a, b *engine.Run) int {
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID))
+	}), nil
 }
 
 func read(root *os.Root, name string) (*engine.Run, error) {
