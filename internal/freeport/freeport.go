@@ -37,7 +37,7 @@ func FindAll(ctx context.Context, n int) (ports []int, err error) {
 		if len(ports) == n {
 			return ports, nil
 		}
-		port := first + rand.IntN(count) //nolint:gosec // nobody has to be surprised by it
+		port := first + rand.IntN(count) //nolint:gosec // to guess a port gives nobody anything: weak randomness is enough
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES) { // a system may keep some for itself
 			continue

@@ -33,14 +33,14 @@ func (s *Session) outdatedGo(ctx context.Context) maintenance.Outdated {
 	}
 	for _, file := range files {
 		dir := filepath.Dir(file)
-		one := s.tools(ctx, dir)
+		one, where := s.tools(ctx, dir), "tools/"+plain.Line(filepath.Base(dir))
 		all.Looked += one.Looked
 		for _, p := range one.Packages {
-			p.Name += " (tools/" + plain.Line(filepath.Base(dir)) + ")"
+			p.Name += " (" + where + ")"
 			all.Packages = append(all.Packages, p)
 		}
 		if one.Unknown != "" {
-			all.Unknown = strings.TrimPrefix(all.Unknown+"; tools/"+plain.Line(filepath.Base(dir))+": "+one.Unknown, "; ")
+			all.Unknown = strings.TrimPrefix(all.Unknown+"; "+where+": "+one.Unknown, "; ")
 		}
 	}
 	return all
